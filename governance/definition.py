@@ -1,0 +1,249 @@
+"""What may a loop file say?
+
+One model, two spellings: the flat form of the design, and the published `agent:` form, which is the same
+fields one level down. Everything here is checked for shape only; names are resolved by `registry`.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from croniter import croniter
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from governance.parts import Part
+
+
+def _cron(text: str) -> str:
+    if len(text.split()) != 5 or not croniter.is_valid(text):
+        raise ValueError(f"{text!r} is not a cron line of five fields, such as '0 6 * * 1-5'")
+    return text
+
+
+def _timezone(text: str) -> str:
+    if text not in available_timezones():
+        raise ValueError(f"{text!r} is not an IANA time zone, such as 'Europe/Berlin'")
+    return ZoneInfo(text).key
+
+
+def _duration(value: Any) -> Any:
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in units:
+        return timedelta(**{units[value[-1]]: int(value[:-1])})
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError(f"{value!r} is not a duration, such as '90m', '12h' or '3d'")
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=48)]
+"""Lower case letters, digits and single dashes: it becomes part of keys, branches and deployment names."""
+
+Versioned = Annotated[str, Field(pattern=r"^(\./)?[a-z0-9][a-z0-9._-]*@v[1-9][0-9]*$")]
+"""A name and the version that is meant, as in `triage.md@v4`."""
+
+ToolName = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[A-Za-z0-9_.-]+$", max_length=120)]
+"""`connector.tool`."""
+
+Cron = Annotated[str, AfterValidator(_cron)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Usd = Annotated[Decimal, Field(gt=0, max_digits=12, decimal_places=6)]
+
+Grants = tuple[Name, ...] | dict[Name, tuple[str, ...]]
+"""Connectors as a list (all their tools), or by connector the tools that are granted."""
+
+
+class Find(Part):
+    """The cheap look: one granted read-only tool, called before any model is."""
+
+    tool: ToolName
+    """The tool that lists what there is to do."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with."""
+    each: Name
+    """What one element of its answer is called in briefs and reports."""
+    max_items: Annotated[int, Field(gt=0, le=1000)] = 20
+    """Findings one heartbeat may dispatch."""
+
+
+class Subagent(Part):
+    """An agent with its own context and grants."""
+
+    name: Name
+    role: Literal["maker", "checker", "explorer"] | None = None
+    """What it is in a loop with a goal; without a role it is a delegate the lead may call as a tool."""
+    instructions: Versioned | None = None
+    """What it is told; without any, the role's own text."""
+    mcp_servers: Grants = ()
+    """What it may reach; nothing by default."""
+    model: Name | None = None
+    """Its model; the loop's by default."""
+    skills: tuple[Versioned, ...] = ()
+    """What it may read up on."""
+
+
+class Workspace(Part):
+    """The files an agent works on, and what fences it."""
+
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")]
+    """A repository named in registry/org.yaml."""
+    ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "main"
+    """The branch, tag or commit work starts from and is delivered to."""
+    image: Name
+    """An image named in registry/org.yaml."""
+    setup: str = ""
+    """Run once per digest with the package index reachable; everything it installs is in the image."""
+    setup_minutes: Annotated[int, Field(gt=0, le=120)] = 15
+    """After so long the setup is stopped and the environment is broken."""
+    max_mb: Annotated[int, Field(gt=0, le=100_000)] = 2000
+    """Everything writable fits in this."""
+    memory_mb: Annotated[int, Field(ge=64)] = 1024
+    """What its processes may use at once."""
+
+
+class Goal(Part):
+    """What must be true before a result counts."""
+
+    verify: Annotated[str, Field(min_length=1)]
+    """The command whose exit code 0 means done, run in a clean room by someone other than the maker."""
+    verify_minutes: Annotated[int, Field(gt=0, le=240)] = 10
+    """After so long the verifier is stopped and has not passed."""
+    protect: tuple[str, ...] = ()
+    """Globs of files whose change is never delivered and never seen by the verifier."""
+    max_rounds: Annotated[int, Field(gt=0, le=20)] = 3
+    """Tries a maker has for one item."""
+    broken_exit_codes: tuple[int, ...] = (2, 3, 4, 5, 126, 127)
+    """Exit codes on the untouched base that mean a broken environment, not a finding: pytest's and the shell's."""
+
+
+class OnNoApprover(Part):
+    """What becomes of a card that nobody answers."""
+
+    after: Duration
+    """How long it waits."""
+    then: Literal["reject"] = "reject"
+    """What it then counts as; silence never means yes."""
+
+
+class Harness(Part):
+    """The limits of an item and of a run."""
+
+    max_steps: Annotated[int, Field(gt=0, le=10_000)] = 60
+    """Model calls one item may make, over all its agents."""
+    max_steps_per_run: Annotated[int, Field(gt=0)] | None = None
+    """Model calls one run may make, over all its items."""
+    max_tokens_per_run: Annotated[int, Field(gt=0)] | None = None
+    """Input plus output tokens, cache reads included."""
+    max_cost_usd_per_run: Usd | None = None
+    """At list price. With a cap, a model without a price is refused."""
+    max_minutes: Annotated[int, Field(gt=0)] = 90
+    """Awake time of one item; waiting does not count."""
+    stall_after: Annotated[int, Field(gt=0)] = 3
+    """Repetitions without progress before it counts as stalled."""
+    max_output_tokens: Annotated[int, Field(gt=0, le=128_000)] = 8192
+    """What one answer may be at most; the worst case is reserved from it."""
+    approvals: dict[str, Literal["pause_for_human", "allow", "deny"]] = Field(default_factory=dict)
+    """By granted tool, or by an alias of org.yaml; it may tighten the organisation's rules, never loosen them."""
+    on_no_approver: OnNoApprover | None = None
+    """Without it a card waits, however long."""
+    max_lives: Annotated[int, Field(gt=0, le=100)] = 10
+    """Processes that may take up one item, one after the other."""
+
+
+class Trigger(Part):
+    """When a heartbeat fires."""
+
+    schedule: Cron | None = None
+    timezone: Timezone = "UTC"
+    missed: Literal["skip"] = "skip"
+    """Slots that passed while nothing ran are not made up for."""
+    overlap: Literal["skip", "enqueue"] = "skip"
+    """What happens to a heartbeat that fires while one is under way."""
+
+
+class Range(Part):
+    """A belief with its error bars."""
+
+    low: Annotated[float, Field(ge=0)]
+    base: Annotated[float, Field(ge=0)]
+    high: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.low <= self.base <= self.high:
+            raise ValueError("low, base and high must not fall")
+        return self
+
+
+class Value(Part):
+    """What an accepted result is believed to be worth."""
+
+    minutes_saved: Range
+    hourly_rate_usd: Usd
+    escaped_defect_usd: Usd | None = None
+
+
+class Deliver(Part):
+    """One step of the delivery, proposed by the loop itself."""
+
+    tool: ToolName
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Beside what the tool's schema asks for by a name we know (title, body, head, base, owner, repo, number)."""
+
+
+def _deliver(value: Any) -> Any:
+    return {"tool": value} if isinstance(value, str) else value
+
+
+class Loop(Part):
+    """A registered definition of unattended work."""
+
+    name: Name
+    intent: str = ""
+    """In one sentence, what must be true because this loop runs."""
+    owner: str = "unowned"
+    """Who answers for it."""
+    team: Name = "unassigned"
+    """Who pays for it."""
+    model: Name | Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    """A model named in registry/org.yaml; keys live in blocks."""
+    instructions: Versioned
+    """What the lead is told."""
+    skills: tuple[Versioned, ...] = ()
+    mcp_servers: Grants = ()
+    """What the lead may reach."""
+    find: Find | None = None
+    subagents: tuple[Subagent, ...] = ()
+    workspace: Workspace | None = None
+    goal: Goal | None = None
+    deliver: tuple[Annotated[Deliver, BeforeValidator(_deliver)], ...] = ()
+    """Each proposed by the loop itself, in order, once there is evidence."""
+    harness: Harness = Harness()
+    trigger: Trigger = Trigger()
+    value: Value | None = None
+
+    def agent(self, role: str) -> Subagent | None:
+        """The sub-agent with this role, if the loop names one."""
+        return next((a for a in self.subagents if a.role == role), None)
+
+    @property
+    def delegates(self) -> tuple[Subagent, ...]:
+        """Sub-agents the lead may call as tools: those without a role."""
+        return tuple(a for a in self.subagents if a.role is None)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Loop":
+        names = [a.name for a in self.subagents]
+        if len(set(names)) < len(names):
+            raise ValueError("subagents: every name may stand once")
+        for role in ("maker", "checker"):
+            if sum(a.role == role for a in self.subagents) > 1:
+                raise ValueError(f"subagents: only one may be the {role}")
+        if self.goal and not self.workspace:
+            raise ValueError("goal: needs a workspace to verify in")
+        if self.goal and not (self.agent("maker") and self.agent("checker")):
+            raise ValueError("goal: needs a subagent with role maker and one with role checker")
+        if self.deliver and not self.goal:
+            raise ValueError("deliver: needs a goal, since nothing is delivered without evidence")
+        return self

@@ -1,0 +1,179 @@
+"""What is an effect, and what may become of asking for one?
+
+Values of the transactions T4 to T6 (design, section 5). Times are Unix milliseconds, UTC; money is whole
+pico-USD (`parts.PICO`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from governance.conversation import Usage
+from governance.parts import Json
+
+Kind = Literal["model", "tool", "delegate", "sandbox", "push", "step", "card", "notice"]
+"""What an effect is. `step` marks that all calls of one step are in; it and `delegate` have no ledger row."""
+
+StopReason = Literal[
+    "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
+    "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
+    "environment_broken", "unavailable", "in_doubt", "lives", "cancelled",
+]  # fmt: skip
+"""Why something ended before it was done."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A stop as a value: the reason, and one sentence a person can act on."""
+
+    reason: StopReason
+    detail: str
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Whom spend and rights belong to; copied onto every ledger row."""
+
+    loop: str
+    owner: str
+    team: str
+    agent: str
+    """`lead`, the sub-agent's name, `verifier` or `loop` (deliveries and the cheap look)."""
+    role: str
+    """`lead`, `maker`, `checker`, `explorer`, `verifier` or `loop`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an effect stands. `owner` is the item's id, or the run's for what a heartbeat does itself."""
+
+    run: str
+    owner: str
+    round: int
+    lane: str
+    step: int
+    ordinal: int
+
+    @property
+    def key(self) -> str:
+        """The effect's name for ever: lower case, digits and dashes."""
+        return f"{self.owner}-{self.round}-{self.lane}-{self.step}-{self.ordinal}"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an effect may cost one budget at most. `budget` is `<principal>:<unit>`, `window` its period."""
+
+    budget: str
+    window: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class Intent:
+    """T4: all that is judged and written before the world is touched."""
+
+    place: Place
+    kind: Kind
+    name: str
+    """The model's registry name, `connector.tool`, `workspace.<tool>`, or the command's label."""
+    principal: Principal
+    rule: str
+    """The rule that let it through, in words a person can look up."""
+    head: str
+    """The conversation's chained head before this effect; the empty head outside a lane."""
+    args: Json
+    """Canonical arguments of a tool or command; empty for a model call."""
+    fence: int
+    now: int
+    send_by: int
+    """No first byte after this moment."""
+    lease: int
+    """After this moment an open row belongs to nobody and becomes `unknown`."""
+    repeatable: bool
+    """A read, a model call, a sandbox command, or an idempotent tool: may be tried again when in doubt."""
+    charges: tuple[Charge, ...] = ()
+    reserved: int = 0
+    """Worst case in pico-USD."""
+    card: str | None = None
+    """The approved card this effect uses up."""
+    tree: str | None = None
+    needs: tuple[str, ...] = ()
+    """Kinds of evidence with a good verdict that must exist about `tree`: `verified`, `checked`."""
+    attributes: Json = field(default_factory=dict[str, object])
+    """Further span attributes, already redacted."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """T4 said yes: try number `attempt` may touch the world until `send_by`."""
+
+    attempt: int
+    span: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The effect was done before: this is its result, and what was recorded about the asking."""
+
+    result: Json
+    labels: tuple[str, ...]
+    tree: str | None
+    head: str
+    args: Json
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Refused:
+    """T4 said no, and nothing was written but an item's stop."""
+
+    stop: Stop
+
+
+@dataclass(frozen=True)
+class InDoubt:
+    """It was started by a process that is gone and may have happened; a person must say (`card`)."""
+
+    card: str
+
+
+Admission = Admitted | Recorded | Refused | InDoubt
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """T5: what really happened, for the ledger and the journal."""
+
+    now: int
+    result: Json
+    cost: int | None
+    """pico-USD; None when the price is unknown."""
+    cost_status: Literal["priced", "unpriced", "free"]
+    price: Json
+    """Unit prices used and the price book, as `prices.Price.as_json` gives them."""
+    usage: Usage = field(default_factory=Usage)
+    charges: tuple[Charge, ...] = ()
+    """What each budget really pays; a budget reserved and not named here pays nothing."""
+    head: str = ""
+    """The chained head after this effect."""
+    labels: tuple[str, ...] = ()
+    tree: str | None = None
+    state: str | None = None
+    """Digest of the workspace manifest after this effect."""
+    evidence: tuple["Evidence", ...] = ()
+    response_model: str | None = None
+    attributes: Json = field(default_factory=dict[str, object])
+    error: str | None = None
+    """`error.type` when the far side answered with an error that is itself the result."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verifier or checker established about exactly one tree."""
+
+    kind: Literal["base", "verified", "checked"]
+    tree: str
+    verdict: str
+    """`failing`, `passing`, `broken` (base); `passed`, `failed` (verified); `accept`, `revise`, `reject` (checked)."""
+    by: str
+    detail: str

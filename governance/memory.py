@@ -1,0 +1,199 @@
+"""What must the one memory be able to do?
+
+`drivers/store` implements it; the transactions T1 to T10 are those of the design, section 5.
+"""
+
+from typing import Literal, Protocol
+
+from governance.effects import (
+    Admission,
+    Evidence,
+    Intent,
+    Kind,
+    Place,
+    Recorded,
+    Refused,
+    Settlement,
+    Stop,
+)
+from governance.parts import Json
+from governance.records import (
+    Budget,
+    Card,
+    Claimed,
+    Entry,
+    Finding,
+    ItemRow,
+    LedgerRow,
+    Outgoing,
+    RunRow,
+    StatePage,
+)
+
+
+class Store(Protocol):
+    """The one memory. Every method is one transaction, durable when it returns."""
+
+    # definitions and audit -------------------------------------------------
+    async def pin(self, kind: str, name: str, body: str, *, by: str, now: int) -> str:
+        """Keep a definition's content and put it in force; its digest. Audited when it changes."""
+        ...
+
+    async def definition(self, digest: str) -> str:
+        """A pinned body. Raises `StoreError` when it is unknown or does not match its digest."""
+        ...
+
+    # runs and items ----------------------------------------------------------
+    async def open_run(
+        self, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
+        budgets: tuple[Budget, ...], now: int,
+    ) -> RunRow:  # fmt: skip
+        """T1: the run of (loop, slot). Its `flow_run` differs from the one given when another was first."""
+        ...
+
+    async def found(
+        self, run: str, findings: tuple[tuple[str, Finding], ...], *, definition: str,
+        budgets: tuple[Budget, ...], state: str | None, summary: str, now: int,
+    ) -> tuple[ItemRow, ...]:  # fmt: skip
+        """T2: the items that are new (not open under the same dedupe key), with their dispatch in the outbox.
+
+        `budgets` are templates whose `{item}` is filled in for each. With no open item left the run closes.
+        Repeating it gives the same items.
+        """
+        ...
+
+    async def claim(
+        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
+    ) -> Claimed | Refused:
+        """T3: take the fence. Refused when the item is final, another flow run's, or out of lives."""
+        ...
+
+    async def intend(self, intent: Intent) -> Admission:
+        """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted."""
+        ...
+
+    async def done(self, place: Place, attempt: int, settlement: Settlement) -> Recorded:
+        """T5: settle; the first `done` is the result, a later one is kept as `late` and gets the first's."""
+        ...
+
+    async def fail(
+        self, place: Place, attempt: int, *, status: Literal["failed", "unknown"], error: str,
+        attributes: Json, now: int,
+    ) -> None:  # fmt: skip
+        """T6: `failed` frees the holds; `unknown` moves them to unknown, where they count until reconciled."""
+        ...
+
+    async def record(
+        self, place: Place, *, kind: Kind, name: str, head: str, head_after: str, args: Json,
+        result: Json, labels: tuple[str, ...], fence: int, now: int,
+    ) -> Recorded:  # fmt: skip
+        """A journal row with no effect outside (a `step`, a `delegate`'s answer); the first wins."""
+        ...
+
+    async def advance(
+        self, item: str, *, fence: int, round: int, base: str | None, now: int
+    ) -> None:
+        """Where the item stands; refused (`StoreError`) for an older fence."""
+        ...
+
+    async def stop(self, item: str, stop: Stop, *, now: int) -> None:
+        """Put a stop on an item, so that nothing new is admitted."""
+        ...
+
+    async def close(
+        self, item: str, *, fence: int, status: Literal["done", "stopped"], outcome: Json,
+        stop: Stop | None, state: str, now: int,
+    ) -> RunRow:  # fmt: skip
+        """T9: the item's outcome and the state page; at zero open items the run closes."""
+        ...
+
+    # people ------------------------------------------------------------------
+    async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
+        """T7: the card, or the open or answered one for the same action; the item waits; one notice."""
+        ...
+
+    async def posted(self, item: str, *, fence: int, now: int) -> str:
+        """A fresh pause key for one more form: `card-<item>-<n>`; the item is `waiting` under it."""
+        ...
+
+    async def answer(
+        self, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
+    ) -> Card:
+        """T8: the first answer wins and is audited; a later one gets the first. Wakes the item by outbox."""
+        ...
+
+    async def cards(self, *, item: str | None = None, open_only: bool = True) -> tuple[Card, ...]:
+        """Cards, oldest first."""
+        ...
+
+    async def card(self, card: str) -> Card | None:
+        """One card."""
+        ...
+
+    # housekeeping ------------------------------------------------------------
+    async def sweep(self, now: int) -> tuple[str, ...]:
+        """T10: open rows past their lease become unknown; cards past their deadline get their declared answer."""
+        ...
+
+    async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:
+        """What still has to be sent, oldest first."""
+        ...
+
+    async def sent(self, kind: str, key: str, *, now: int, flow_run: str | None = None) -> None:
+        """It went out; a dispatch also tells the item its flow run."""
+        ...
+
+    # reading ---------------------------------------------------------------
+    async def run(self, run: str) -> RunRow | None:
+        """One run."""
+        ...
+
+    async def runs(self, *, loop: str | None = None, limit: int = 50) -> tuple[RunRow, ...]:
+        """Runs, newest first."""
+        ...
+
+    async def item(self, item: str) -> ItemRow | None:
+        """One item."""
+        ...
+
+    async def items(
+        self, *, loop: str | None = None, run: str | None = None, open_only: bool = False,
+        limit: int = 200,
+    ) -> tuple[ItemRow, ...]:  # fmt: skip
+        """Items, newest first."""
+        ...
+
+    async def entries(self, owner: str) -> tuple[Entry, ...]:
+        """The whole journal of an item or of a heartbeat, in order of place."""
+        ...
+
+    async def receipt(self, key: str) -> str | None:
+        """The digest of a done effect's result, or None; what Prefect's cache is answered from."""
+        ...
+
+    async def ledger(
+        self, *, run: str | None = None, item: str | None = None, after_seq: int | None = None,
+        limit: int = 100_000,
+    ) -> tuple[LedgerRow, ...]:  # fmt: skip
+        """Ledger rows; with `after_seq` only settled ones, in the order they were settled."""
+        ...
+
+    async def budget(self, budget: str, window: str) -> Budget | None:
+        """One budget in one window."""
+        ...
+
+    async def evidence(self, item: str) -> tuple[Evidence, ...]:
+        """All evidence of an item, oldest first."""
+        ...
+
+    async def state(self, loop: str) -> StatePage | None:
+        """The newest state page."""
+        ...
+
+    async def correct(self, loop: str, body: str, *, by: str, now: int) -> StatePage:
+        """A person's correction of the state page: a new version, audited."""
+        ...
+
+    async def audit(self, *, limit: int = 100) -> tuple[Json, ...]:
+        """Audit rows, newest first."""
+        ...

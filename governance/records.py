@@ -1,0 +1,193 @@
+"""Which rows does the store hand out?
+
+Times are Unix milliseconds, UTC; money is whole pico-USD (`parts.PICO`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from governance.conversation import Usage
+from governance.effects import Evidence, Kind, Place, Principal, Stop
+from governance.parts import Json
+
+ItemStatus = Literal["found", "working", "waiting", "done", "stopped"]
+RunStatus = Literal["open", "closed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing worth an agent's time. `dedupe` names the same finding tomorrow."""
+
+    dedupe: str
+    title: str
+    brief: str
+    reproduce: str | None = None
+    """Text the verifier's output on the untouched base must contain, when the finding claims one."""
+    source: Json = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One heartbeat with its items."""
+
+    run: str
+    loop: str
+    slot: str
+    flow_run: str
+    definition: str
+    status: RunStatus
+    open_items: int
+    opened_at: int
+    closed_at: int | None
+    stop: Stop | None
+    summary: str | None
+
+
+@dataclass(frozen=True)
+class ItemRow:
+    """One finding on its way."""
+
+    item: str
+    loop: str
+    run: str
+    finding: Finding
+    status: ItemStatus
+    definition: str
+    flow_run: str | None
+    round: int
+    life: int
+    fence: int
+    base: str | None
+    tree: str | None
+    state: str | None
+    stop: Stop | None
+    outcome: Json | None
+    found_at: int
+    closed_at: int | None
+    awake_ms: int
+    posted_key: str | None
+    """The pause key of the last form posted, whose answer may wait in Prefect."""
+    posted_n: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """T3 said yes: this life, with everything on record for it."""
+
+    item: ItemRow
+    journal: tuple["Entry", ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One journal row, results inlined."""
+
+    key: str
+    place: Place
+    kind: Kind
+    name: str
+    status: Literal["intended", "done", "doubt"]
+    head_before: str
+    head_after: str
+    args: Json
+    result: Json | None
+    labels: tuple[str, ...]
+    tree: str | None
+    state: str | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """One question to a person, bound to the exact bytes that would run."""
+
+    card: str
+    """Named by item and action digest: the same action proposed again joins the open card."""
+    item: str
+    run: str
+    loop: str
+    kind: Literal["approval", "in_doubt"]
+    key: str
+    """The effect it is about."""
+    tool: str
+    arguments: Json
+    tool_digest: str
+    policy_digest: str
+    tree: str | None
+    by: Principal
+    why: str
+    evidence: tuple[Evidence, ...]
+    cost: int
+    """pico-USD the item has spent when the card was made."""
+    diff: str | None
+    reach: str
+    asked_at: int
+    deadline: int | None
+    on_deadline: Literal["reject", "approve"] | None
+    posted_n: int = 0
+    answer: Literal["approve", "reject"] | None = None
+    answered_by: str | None = None
+    """Who claims to have answered; identity is not proven (`claimed`)."""
+    reason: str | None = None
+    answered_at: int | None = None
+    used_by: str | None = None
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One try of one effect = one leaf span."""
+
+    seq: int
+    key: str
+    attempt: int
+    place: Place
+    principal: Principal
+    kind: Kind
+    name: str
+    status: Literal["open", "done", "failed", "unknown", "late"]
+    started_at: int
+    ended_at: int | None
+    usage: Usage
+    reserved: int
+    cost: int | None
+    cost_status: Literal["priced", "unpriced", "free", "open"]
+    price: Json
+    response_model: str | None
+    span: str
+    parent_span: str
+    trace: str
+    error: str | None
+    attributes: Json
+
+
+@dataclass(frozen=True)
+class StatePage:
+    """What a loop knows between heartbeats. `body` is Markdown; corrections are kept with their author."""
+
+    loop: str
+    version: int
+    body: str
+    at: int
+    by: str
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person)."""
+
+    kind: Literal["dispatch", "resume", "notice"]
+    key: str
+    payload: Json
+    sent_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A cap over a window. Amounts are in the unit named by the budget (`usd` in pico-USD, `tokens`, `steps`)."""
+
+    budget: str
+    window: str
+    cap: int
+    held: int = 0
+    spent: int = 0
+    unknown: int = 0
