@@ -1,0 +1,94 @@
+"""Where does content live, so that its digest alone brings it back?"""
+
+import asyncio
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from governance.errors import StoreError
+from governance.parts import digest
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class DirectoryBlobs:
+    """Blobs as files `<root>/ab/cd/<hex>` of one directory, readable by its owner only.
+
+    Any number of processes may share the directory: a blob appears whole or not at all.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def put(self, content: bytes) -> str:
+        """Its digest, `sha256:<hex>`, durable when this returns. Raises `StoreError` (disk full, no right)."""
+        return await asyncio.to_thread(self._put, content)
+
+    async def get(self, blob: str) -> bytes:
+        """The content, checked against its digest. Raises `StoreError` when missing or changed."""
+        return await asyncio.to_thread(self._get, blob)
+
+    def _place(self, blob: str) -> Path:
+        if not _DIGEST.fullmatch(blob):
+            raise StoreError(
+                f"blob {blob!r} is not a digest; it must be 'sha256:' and 64 hex digits."
+            )
+        name = blob.removeprefix("sha256:")
+        return self.root / name[:2] / name[2:4] / name
+
+    def _put(self, content: bytes) -> str:
+        blob = digest(content)
+        place = self._place(blob)
+        try:
+            if not place.exists():
+                self._write(place, content)
+        except OSError as error:
+            raise StoreError(
+                f"blob {blob!r} ({len(content):,} bytes) could not be written below "
+                f"'{self.root}': {error}. Free space or fix the directory's rights, then retry."
+            ) from error
+        return blob
+
+    def _write(self, place: Path, content: bytes) -> None:
+        for directory in (self.root, place.parent.parent, place.parent):
+            if not directory.exists():
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync(directory.parent)
+        handle, name = tempfile.mkstemp(prefix=".put-", dir=place.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, place)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync(place.parent)
+
+    def _get(self, blob: str) -> bytes:
+        try:
+            content = self._place(blob).read_bytes()
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"blob {blob!r} is missing below '{self.root}'. Restore it from a backup."
+            ) from error
+        except OSError as error:
+            raise StoreError(f"blob {blob!r} cannot be read: {error}.") from error
+        found = digest(content)
+        if found != blob:
+            raise StoreError(
+                f"blob {blob!r} holds content of digest {found!r}: it was changed on disk. "
+                "Restore it from a backup."
+            )
+        return content
+
+
+def _sync(directory: Path) -> None:
+    """A rename is durable only once its directory is."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
