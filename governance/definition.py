@@ -4,54 +4,29 @@ One model, two spellings: the flat form of the design, and the published `agent:
 fields one level down. Everything here is checked for shape only; names are resolved by `registry`.
 """
 
-from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import croniter
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
+from governance.fields import (
+    Command,
+    Cron,
+    DottedName,
+    Duration,
+    GitRef,
+    Grants,
+    Name,
+    OneLine,
+    RepositoryName,
+    Timezone,
+    ToolName,
+    ToolOrAlias,
+    Usd,
+    Versioned,
+)
 from governance.parts import Part
 
-
-def _cron(text: str) -> str:
-    if len(text.split()) != 5 or not croniter.is_valid(text):
-        raise ValueError(f"{text!r} is not a cron line of five fields, such as '0 6 * * 1-5'")
-    return text
-
-
-def _timezone(text: str) -> str:
-    if text not in available_timezones():
-        raise ValueError(f"{text!r} is not an IANA time zone, such as 'Europe/Berlin'")
-    return ZoneInfo(text).key
-
-
-def _duration(value: Any) -> Any:
-    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in units:
-        return timedelta(**{units[value[-1]]: int(value[:-1])})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"{value!r} is not a duration, such as '90m', '12h' or '3d'")
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=48)]
-"""Lower case letters, digits and single dashes: it becomes part of keys, branches and deployment names."""
-
-Versioned = Annotated[str, Field(pattern=r"^(\./)?[a-z0-9][a-z0-9._-]*@v[1-9][0-9]*$")]
-"""A name and the version that is meant, as in `triage.md@v4`."""
-
-ToolName = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[A-Za-z0-9_.-]+$", max_length=120)]
-"""`connector.tool`."""
-
-Cron = Annotated[str, AfterValidator(_cron)]
-Timezone = Annotated[str, AfterValidator(_timezone)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Usd = Annotated[Decimal, Field(gt=0, max_digits=12, decimal_places=6)]
-
-Grants = tuple[Name, ...] | dict[Name, tuple[str, ...]]
-"""Connectors as a list (all their tools), or by connector the tools that are granted."""
+Count = Annotated[int, Field(gt=0, le=10**12)]
 
 
 class Find(Part):
@@ -71,13 +46,14 @@ class Subagent(Part):
     """An agent with its own context and grants."""
 
     name: Name
+    """How it is called in briefs, traces and rules."""
     role: Literal["maker", "checker", "explorer"] | None = None
     """What it is in a loop with a goal; without a role it is a delegate the lead may call as a tool."""
     instructions: Versioned | None = None
     """What it is told; without any, the role's own text."""
     mcp_servers: Grants = ()
     """What it may reach; nothing by default."""
-    model: Name | None = None
+    model: DottedName | None = None
     """Its model; the loop's by default."""
     skills: tuple[Versioned, ...] = ()
     """What it may read up on."""
@@ -86,34 +62,34 @@ class Subagent(Part):
 class Workspace(Part):
     """The files an agent works on, and what fences it."""
 
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")]
+    repository: RepositoryName
     """A repository named in registry/org.yaml."""
-    ref: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "main"
+    ref: GitRef = "main"
     """The branch, tag or commit work starts from and is delivered to."""
-    image: Name
+    image: DottedName
     """An image named in registry/org.yaml."""
-    setup: str = ""
+    setup: Annotated[str, Field(max_length=4000)] = ""
     """Run once per digest with the package index reachable; everything it installs is in the image."""
     setup_minutes: Annotated[int, Field(gt=0, le=120)] = 15
     """After so long the setup is stopped and the environment is broken."""
     max_mb: Annotated[int, Field(gt=0, le=100_000)] = 2000
     """Everything writable fits in this."""
-    memory_mb: Annotated[int, Field(ge=64)] = 1024
+    memory_mb: Annotated[int, Field(ge=64, le=1_000_000)] = 1024
     """What its processes may use at once."""
 
 
 class Goal(Part):
     """What must be true before a result counts."""
 
-    verify: Annotated[str, Field(min_length=1)]
+    verify: Command
     """The command whose exit code 0 means done, run in a clean room by someone other than the maker."""
     verify_minutes: Annotated[int, Field(gt=0, le=240)] = 10
     """After so long the verifier is stopped and has not passed."""
-    protect: tuple[str, ...] = ()
+    protect: tuple[Annotated[str, Field(min_length=1, max_length=300)], ...] = ()
     """Globs of files whose change is never delivered and never seen by the verifier."""
     max_rounds: Annotated[int, Field(gt=0, le=20)] = 3
     """Tries a maker has for one item."""
-    broken_exit_codes: tuple[int, ...] = (2, 3, 4, 5, 126, 127)
+    broken_exit_codes: tuple[Annotated[int, Field(ge=1, le=255)], ...] = (2, 3, 4, 5, 126, 127)
     """Exit codes on the untouched base that mean a broken environment, not a finding: pytest's and the shell's."""
 
 
@@ -131,19 +107,21 @@ class Harness(Part):
 
     max_steps: Annotated[int, Field(gt=0, le=10_000)] = 60
     """Model calls one item may make, over all its agents."""
-    max_steps_per_run: Annotated[int, Field(gt=0)] | None = None
+    max_steps_per_run: Count | None = None
     """Model calls one run may make, over all its items."""
-    max_tokens_per_run: Annotated[int, Field(gt=0)] | None = None
+    max_tokens_per_run: Count | None = None
     """Input plus output tokens, cache reads included."""
     max_cost_usd_per_run: Usd | None = None
     """At list price. With a cap, a model without a price is refused."""
-    max_minutes: Annotated[int, Field(gt=0)] = 90
+    max_minutes: Annotated[int, Field(gt=0, le=100_000)] = 90
     """Awake time of one item; waiting does not count."""
-    stall_after: Annotated[int, Field(gt=0)] = 3
+    stall_after: Annotated[int, Field(gt=1, le=100)] = 3
     """Repetitions without progress before it counts as stalled."""
     max_output_tokens: Annotated[int, Field(gt=0, le=128_000)] = 8192
     """What one answer may be at most; the worst case is reserved from it."""
-    approvals: dict[str, Literal["pause_for_human", "allow", "deny"]] = Field(default_factory=dict)
+    approvals: dict[ToolOrAlias, Literal["pause_for_human", "allow", "deny"]] = Field(
+        default_factory=dict
+    )
     """By granted tool, or by an alias of org.yaml; it may tighten the organisation's rules, never loosen them."""
     on_no_approver: OnNoApprover | None = None
     """Without it a card waits, however long."""
@@ -155,7 +133,9 @@ class Trigger(Part):
     """When a heartbeat fires."""
 
     schedule: Cron | None = None
+    """A cron line of five fields; without one only people and events start it."""
     timezone: Timezone = "UTC"
+    """The IANA time zone the schedule is read in."""
     missed: Literal["skip"] = "skip"
     """Slots that passed while nothing ran are not made up for."""
     overlap: Literal["skip", "enqueue"] = "skip"
@@ -165,9 +145,12 @@ class Trigger(Part):
 class Range(Part):
     """A belief with its error bars."""
 
-    low: Annotated[float, Field(ge=0)]
-    base: Annotated[float, Field(ge=0)]
-    high: Annotated[float, Field(ge=0)]
+    low: Annotated[FiniteFloat, Field(ge=0)]
+    """As little as it may well be."""
+    base: Annotated[FiniteFloat, Field(ge=0)]
+    """The best guess."""
+    high: Annotated[FiniteFloat, Field(ge=0)]
+    """As much as it may well be."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -180,14 +163,18 @@ class Value(Part):
     """What an accepted result is believed to be worth."""
 
     minutes_saved: Range
+    """A person's time that one accepted result saves."""
     hourly_rate_usd: Usd
+    """What an hour of that person costs."""
     escaped_defect_usd: Usd | None = None
+    """What a wrong result that nobody caught costs; what a checker is weighed against."""
 
 
 class Deliver(Part):
     """One step of the delivery, proposed by the loop itself."""
 
     tool: ToolName
+    """A tool among the loop's own grants."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Beside what the tool's schema asks for by a name we know (title, body, head, base, owner, repo, number)."""
 
@@ -200,28 +187,37 @@ class Loop(Part):
     """A registered definition of unattended work."""
 
     name: Name
-    intent: str = ""
+    """Also the name of its file and of its deployments."""
+    intent: OneLine = ""
     """In one sentence, what must be true because this loop runs."""
-    owner: str = "unowned"
+    owner: OneLine = "unowned"
     """Who answers for it."""
     team: Name = "unassigned"
     """Who pays for it."""
-    model: Name | Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    model: DottedName
     """A model named in registry/org.yaml; keys live in blocks."""
     instructions: Versioned
     """What the lead is told."""
     skills: tuple[Versioned, ...] = ()
+    """What the lead may read up on."""
     mcp_servers: Grants = ()
     """What the lead may reach."""
     find: Find | None = None
+    """The cheap look before any model is called."""
     subagents: tuple[Subagent, ...] = ()
+    """Agents with their own context and grants."""
     workspace: Workspace | None = None
+    """The files its maker works on."""
     goal: Goal | None = None
+    """What must be true before a result counts; needs a workspace, a maker and a checker."""
     deliver: tuple[Annotated[Deliver, BeforeValidator(_deliver)], ...] = ()
     """Each proposed by the loop itself, in order, once there is evidence."""
     harness: Harness = Harness()
+    """Its limits and its approvals."""
     trigger: Trigger = Trigger()
+    """When it fires."""
     value: Value | None = None
+    """What an accepted result is believed to be worth; what the economics report starts from."""
 
     def agent(self, role: str) -> Subagent | None:
         """The sub-agent with this role, if the loop names one."""
