@@ -7,7 +7,7 @@ images, rules, people. Names of blocks point to credentials; no credential stand
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from governance.definition import Harness
 from governance.fields import (
@@ -56,7 +56,7 @@ class ModelEntry(Part):
 
     provider: BlockName
     """The ModelProvider block that holds its address and key."""
-    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", max_length=120)]
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", max_length=120)] = ""
     """The provider's own id; the entry's name by default."""
     context_tokens: Annotated[int, Field(gt=0, le=100_000_000)] = 200_000
     """What fits in one request, answer included."""
@@ -64,6 +64,10 @@ class ModelEntry(Part):
     """What one answer may be at most."""
     price: ContractPrice | None = None
     """The contract's price; without one the public price list's."""
+
+
+def _unless_reading(fields: dict[str, Any]) -> bool:
+    return fields.get("read_only") is not True
 
 
 class ToolLabels(Part):
@@ -74,10 +78,10 @@ class ToolLabels(Part):
 
     read_only: bool = False
     """It changes nothing."""
-    destructive: bool = True
-    """It may change or remove what cannot be brought back; false by default for a reading tool."""
-    external: bool = True
-    """What it is given may leave the organisation; false by default for a reading tool."""
+    destructive: bool = Field(default_factory=_unless_reading)
+    """It may change or remove what cannot be brought back. True unless `read_only`, or unless said here."""
+    external: bool = Field(default_factory=_unless_reading)
+    """What it is given may leave the organisation. True unless `read_only`, or unless said here."""
     untrusted: bool = True
     """Its output may hold text that outsiders wrote."""
     directory: bool = False
@@ -86,13 +90,6 @@ class ToolLabels(Part):
     """The arguments that say who receives."""
     idempotent: bool = False
     """The far side does a repeated call with the same key once."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _reading_is_harmless(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("read_only") is True:
-            return {"destructive": False, "external": False, **value}
-        return value
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "ToolLabels":
@@ -125,7 +122,7 @@ class ImageEntry(Part):
 
 
 class Rule(Part):
-    """What happens to a tool call. Deny beats ask beats allow; what no rule allows is denied."""
+    """What happens to a tool call. Deny beats ask beats allow; no rule grants a tool or unlabels it."""
 
     tool: Glob
     """Which tools, as `connector.tool` with globs."""
@@ -177,10 +174,8 @@ class SandboxEntry(Part):
     """The engine's network a workspace's setup may use; no other command has any."""
 
 
-def _named(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {k: {"model": k, **v} if isinstance(v, dict) else v for k, v in value.items()}
+def _named(models: dict[str, ModelEntry]) -> dict[str, ModelEntry]:
+    return {k: m if m.model else m.model_copy(update={"model": k}) for k, m in models.items()}
 
 
 class Organisation(Part):
@@ -188,7 +183,7 @@ class Organisation(Part):
 
     name: OneLine
     """What it is called in reports."""
-    models: Annotated[dict[DottedName, ModelEntry], BeforeValidator(_named)]
+    models: Annotated[dict[DottedName, ModelEntry], AfterValidator(_named)]
     """By the name loops use."""
     connectors: dict[Name, ConnectorEntry] = Field(default_factory=dict)
     """By the name loops use."""
