@@ -1,0 +1,115 @@
+"""What does Prefect have to deploy, so that every loop runs on its schedule?"""
+
+import difflib
+import re
+from pathlib import Path
+
+import click
+import yaml
+
+from cli.source import load_registry, registry_option
+from governance.definition import Loop
+from governance.parts import Json
+from governance.registry import Registry
+
+WORK_POOL = "loops"
+HOUSEKEEPING_S = 60
+HEADER = """\
+# Rendered by `loops render`; edit registry/loops/*.yaml instead. Deploy with `prefect deploy --all`.
+"""
+_SHA = re.compile(r"[0-9a-f]{40}")
+_URL = re.compile(r"(https|ssh|file)://[^\s{}@]*|ssh://git@[^\s{}@]+|git@[^\s{}@]+:[^\s{}@]+")
+
+
+@click.command()
+@registry_option
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("prefect.yaml"),
+    show_default=True, help="The file to write.",
+)  # fmt: skip
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit 1 with a diff when the file is stale."
+)
+@click.option("--git", "url", help="Let workers clone the code from here (no password in it).")
+@click.option("--commit", help="The commit they clone, as 40 hex digits.")
+def render(root: Path, output: Path, check: bool, url: str | None, commit: str | None) -> None:
+    """Write prefect.yaml, the deployments of all loops.
+
+    Schedules stand once, in the loop file. Without --git the code is expected to be installed
+    where the workers run; with it, every run works from exactly that commit, also after a wait.
+    """
+    text = rendered(load_registry(root), _pinned(url, commit))
+    found = output.read_text() if output.exists() else ""
+    if not check:
+        output.write_text(text)
+        click.echo(f"{output}: {text.count('entrypoint:'):,} deployments")
+    elif found != text:
+        diff = difflib.unified_diff(
+            found.splitlines(True), text.splitlines(True), str(output), "as the registry says"
+        )
+        click.echo("".join(diff), nl=False)
+        raise SystemExit(1)
+
+
+def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
+    """The text of prefect.yaml. `git` is the URL and commit the code is cloned from, if it is."""
+    pull: list[Json] = []
+    if git:
+        step = {"repository": git[0], "commit_sha": git[1]}
+        pull = [{"prefect.deployments.steps.git_clone": step}]
+    loops = [registry.loops[name] for name in sorted(registry.loops)]
+    content = {
+        "name": "looprail",
+        "pull": pull,
+        "deployments": [*(d for loop in loops for d in deployments(loop)), _housekeeping()],
+    }
+    return HEADER + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def deployments(loop: Loop) -> tuple[Json, Json]:
+    """The loop's two deployments: the heartbeat that fires, and the work it dispatches."""
+    trigger = loop.trigger
+    schedule = {"cron": trigger.schedule, "timezone": trigger.timezone}
+    heartbeat: Json = {
+        "name": loop.name,
+        "entrypoint": "flows.heartbeat.heartbeat",
+        "parameters": {"loop": loop.name},
+        "schedules": [schedule] if trigger.schedule else [],
+        "concurrency_limit": _one_at_a_time(enqueue=trigger.overlap == "enqueue"),
+        "work_pool": {"name": WORK_POOL},
+    }
+    work: Json = {
+        "name": loop.name,
+        "entrypoint": "flows.work.work",
+        "schedules": [],
+        "work_pool": {"name": WORK_POOL},
+    }
+    return heartbeat, work
+
+
+def _housekeeping() -> Json:
+    return {
+        "name": "housekeeping",
+        "entrypoint": "flows.housekeeping.housekeeping",
+        "schedules": [{"interval": HOUSEKEEPING_S}],
+        "concurrency_limit": _one_at_a_time(enqueue=False),
+        "work_pool": {"name": WORK_POOL},
+    }
+
+
+def _one_at_a_time(*, enqueue: bool) -> Json:
+    return {"limit": 1, "collision_strategy": "ENQUEUE" if enqueue else "CANCEL_NEW"}
+
+
+def _pinned(url: str | None, commit: str | None) -> tuple[str, str] | None:
+    if url is None and commit is None:
+        return None
+    if url is None or commit is None:
+        raise click.UsageError(
+            "--git and --commit go together: a branch would move under a waiting run"
+        )
+    if not _SHA.fullmatch(commit):
+        raise click.UsageError(f"--commit {commit!r} is not a full commit id of 40 hex digits")
+    if not _URL.fullmatch(url):
+        raise click.UsageError("--git takes a URL without a password or a template in it")
+    return url, commit
