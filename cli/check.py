@@ -11,7 +11,6 @@ from drivers.registry_files import read_registry, read_text
 from governance.problems import Problem
 from governance.registry import Examined
 
-
 _EXAMPLE = """\b
 $ loops check --json
 {"loops": 3,

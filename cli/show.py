@@ -12,7 +12,6 @@ from governance.parts import Json, digest
 from governance.reach import AgentReach, Reach
 from governance.registry import Registry
 
-
 _LIST_EXAMPLE = """\b
 $ loops list --json
 [{"name": "ticket-triage", "owner": "ines@northwind.example", "team": "support",
