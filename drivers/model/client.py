@@ -89,7 +89,8 @@ class AnthropicModel:
             async with asyncio.timeout(timeout_s):
                 return await work
         except (
-            AnthropicError, httpx2.HTTPError, Untrustworthy, TimeoutError, UnicodeEncodeError,
+            AnthropicError, httpx2.HTTPError, httpx2.InvalidURL, Untrustworthy, TimeoutError,
+            UnicodeEncodeError,
         ) as exc:  # fmt: skip
             failure = failure_of(
                 exc, subject=f"model {model!r} at {self._host!r}", key=self._api_key

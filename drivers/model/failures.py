@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from drivers.model.answer import Untrustworthy
 from governance.errors import DriverError, Rejected, Unavailable, Unknown
+from governance.guardrails import Screen
 
 if TYPE_CHECKING:
     from anthropic import APIConnectionError, APIStatusError
@@ -26,11 +27,13 @@ _UNSPEAKABLE = re.compile(
 def failure_of(exc: Exception, *, subject: str, key: str) -> DriverError:
     """The error of ours that says what `exc` means; it holds no reference to `exc`."""
     kind, detail, retry_after_s = _judge(exc)
-    clean = _UNSPEAKABLE.sub(" ", detail.replace(key, "[key]"))
+    # Redacted before it is cut, so that no half of a key survives.
+    clean = _UNSPEAKABLE.sub(" ", Screen().with_secret(key).text(detail))
     return kind(subject, clean[:_LONGEST], retry_after_s)
 
 
 def _judge(exc: Exception) -> tuple[type[DriverError], str, float | None]:
+    import httpx2
     from anthropic import APIConnectionError, APIStatusError
 
     if isinstance(exc, APIStatusError):
@@ -41,6 +44,8 @@ def _judge(exc: Exception) -> tuple[type[DriverError], str, float | None]:
         return Unknown, f"{exc}. It may be billed.", None
     if isinstance(exc, TimeoutError):
         return Unknown, "no whole answer came in time. It may be billed.", None
+    if isinstance(exc, httpx2.InvalidURL):
+        return Rejected, "the provider's URL is not one", None
     if isinstance(exc, UnicodeEncodeError):
         return Rejected, "the request holds text that is not Unicode (a lone surrogate)", None
     return Unknown, f"the answer broke off ({type(exc).__name__}). It may be billed.", None
