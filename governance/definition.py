@@ -233,6 +233,8 @@ class Loop(Part):
         names = [a.name for a in self.subagents]
         if len(set(names)) < len(names):
             raise ValueError("subagents: every name may stand once")
+        if taken := sorted({"lead", "loop", "verifier"}.intersection(names)):
+            raise ValueError(f"subagents: {taken[0]!r} is the name of an agent every loop has")
         for role in ("maker", "checker"):
             if sum(a.role == role for a in self.subagents) > 1:
                 raise ValueError(f"subagents: only one may be the {role}")

@@ -111,9 +111,9 @@ def _said(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return "is missing"
     if kind == "extra_forbidden":
         owner = _owner(model, detail["loc"][:-1])
-        return f"is not a field of {owner.__name__}" + suggest(
-            detail["loc"][-1], owner.model_fields, "its fields"
-        )
+        fields = [f.alias or name for name, f in owner.model_fields.items()]
+        hint = suggest(detail["loc"][-1], fields, "its fields")
+        return f"is not a field of {owner.__name__}{hint}"
     if kind == "value_error":
         return detail["msg"].removeprefix("Value error, ")
     wanted = _WANTED.get(kind)
