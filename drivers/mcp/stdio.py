@@ -1,0 +1,177 @@
+"""How is a local MCP server started, spoken to and ended?
+
+Not by the SDK's `stdio_client` (mcp 2.3.0): it adds variables of our environment, reads lines without a limit
+and hands the server our stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from drivers.mcp.exchange import MAX_MESSAGE_BYTES, TOO_LARGE
+from drivers.mcp.isolation import Launch
+from governance.errors import DriverError, Rejected
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.client._transport import TransportStreams
+    from mcp.shared.message import SessionMessage
+
+_CHUNK = 65_536
+_HEAD_BYTES = 4_096
+_STDERR_BYTES = 2_000
+_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})\b')
+_GRACE_S = 2.0
+_LAST_WORDS_S = 0.2
+
+
+class StdioLink:
+    """The streams of one server process, entered by the SDK's client."""
+
+    def __init__(
+        self, subject: str, prepare: Callable[[], Launch], release: Callable[[], None]
+    ) -> None:
+        self._subject, self._prepare, self._release = subject, prepare, release
+        self._stderr = bytearray()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self.closed = False
+        """The process has ended, or no longer speaks."""
+
+    def last_words(self) -> str:
+        """How it ended, and the end of what it wrote to stderr."""
+        code = self._process.returncode
+        ended = "closed its output" if code is None else f"ended with exit code {code}"
+        said = self._stderr.decode(errors="replace").strip()
+        return f"The process {ended} and wrote to stderr: {said or 'nothing'}"
+
+    async def __aenter__(self) -> TransportStreams:
+        import anyio
+        from mcp.shared.message import SessionMessage
+
+        try:
+            self._process = await self._start(self._prepare())
+        except DriverError:
+            self._release()
+            raise
+        inbound_end, inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outbound, outbound_end = anyio.create_memory_object_stream[SessionMessage](0)
+        parts = (self._receive(inbound_end), self._send(outbound_end), self._overhear())
+        self._tasks = tuple(asyncio.create_task(part) for part in parts)
+        return inbound, outbound
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.closed = True
+        try:
+            await asyncio.shield(asyncio.create_task(self._end()))
+        except asyncio.CancelledError:
+            self._kill()
+            raise
+        finally:
+            self._release()
+
+    async def _start(self, launch: Launch) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *launch.argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(launch.env),
+                cwd=launch.cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Rejected(self._subject, f"cannot be started: {error.strerror}") from None
+
+    async def _receive(self, inbound: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        import anyio
+
+        assert self._process.stdout
+        with inbound, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await _read_lines(self._process.stdout, inbound)
+            # Before the stream closes: whoever wakes up from that asks whether we are closed, and why.
+            self.closed = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gone(), _LAST_WORDS_S)
+
+    async def _send(self, outbound: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        assert self._process.stdin
+        async with outbound:
+            async for item in outbound:
+                line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
+                with suppress(ConnectionError):  # the end of stdout tells
+                    self._process.stdin.write(line.encode())
+                    await self._process.stdin.drain()
+
+    async def _overhear(self) -> None:
+        assert self._process.stderr
+        while chunk := await self._process.stderr.read(_CHUNK):
+            self._stderr = (self._stderr + chunk)[-_STDERR_BYTES:]
+
+    async def _end(self) -> None:
+        """Close stdin, wait, then kill the process group: the order the specification asks for."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._gone()), _GRACE_S)
+        self._kill()
+        await asyncio.wait({asyncio.create_task(self._gone())}, timeout=_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        # A surviving grandchild would keep the pipes open; nothing public closes our ends of them.
+        getattr(self._process, "_transport").close()  # noqa: B009
+
+    async def _gone(self) -> None:
+        # Not `process.wait()`: it also waits for pipes that a grandchild may hold (asyncio, Python 3.11).
+        while self._process.returncode is None:
+            await asyncio.sleep(0.01)
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+async def _read_lines(
+    stdout: asyncio.StreamReader, inbound: MemoryObjectSendStream[SessionMessage | Exception]
+) -> None:
+    buffer, skipping = bytearray(), False
+    while chunk := await stdout.read(_CHUNK):
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            if not skipping:
+                await _hand_on(bytes(buffer + end), inbound)
+            buffer, skipping = bytearray(), False
+        buffer += b"" if skipping else rest
+        if len(buffer) > MAX_MESSAGE_BYTES:
+            await _refuse(bytes(buffer[:_HEAD_BYTES]), inbound)
+            buffer, skipping = bytearray(), True
+
+
+async def _hand_on(
+    line: bytes, inbound: MemoryObjectSendStream[SessionMessage | Exception]
+) -> None:
+    from mcp.shared.message import SessionMessage
+    from mcp.types import jsonrpc_message_adapter
+
+    # Banners and log lines on stdout are common; nobody waits for them.
+    with suppress(ValueError):
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        await inbound.send(SessionMessage(message))
+
+
+async def _refuse(head: bytes, inbound: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    """Answer in the server's place: of an answer that is too large only its id is read."""
+    from mcp.shared.message import SessionMessage
+    from mcp.types import INTERNAL_ERROR, ErrorData, JSONRPCError
+
+    if found := _ID.search(head):
+        error = ErrorData(code=INTERNAL_ERROR, message=TOO_LARGE)
+        answer = JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error)
+        await inbound.send(SessionMessage(answer))
