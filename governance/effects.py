@@ -101,6 +101,10 @@ class Intent:
     """Kinds of evidence with a good verdict that must exist about `tree`: `verified`, `checked`."""
     attributes: Json = field(default_factory=dict[str, object])
     """Further span attributes, already redacted."""
+    tool_digest: str | None = None
+    """The tool as it is described now; an approved card must name the same, when given."""
+    awake_limit_ms: int | None = None
+    """The awake time of the item, waiting left out, after which nothing new starts; None for no limit."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class Recorded:
     head: str
     args: Json
     kind: Kind
+    head_after: str = ""
+    """The chained head after it; `head` is the one it was asked under."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,8 @@ class Refused:
     """T4 said no, and nothing was written but an item's stop."""
 
     stop: Stop
+    held: bool = False
+    """Only holds of calls under way stand in the way: no stop was written, and asking again may be let in."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Store(Protocol):
     ) -> tuple[ItemRow, ...]:  # fmt: skip
         """T2: the items that are new (not open under the same dedupe key), with their dispatch in the outbox.
 
+        `findings` come with their item ids, `short_id("i", loop, dedupe, run)`; others raise `StoreError`.
         `budgets` are templates whose `{item}` is filled in for each. With no open item left the run closes.
         Repeating it gives the same items.
         """
@@ -86,8 +87,9 @@ class Store(Protocol):
     async def record(
         self, place: Place, *, kind: Kind, name: str, head: str, head_after: str, args: Json,
         result: Json, labels: tuple[str, ...], fence: int, now: int,
+        evidence: tuple[Evidence, ...] = (),
     ) -> Recorded:  # fmt: skip
-        """A journal row with no effect outside (a `step`, a `delegate`'s answer); the first wins."""
+        """A journal row with no effect outside (a `step`, a refusal, a verdict); the first wins."""
         ...
 
     async def advance(
@@ -109,7 +111,10 @@ class Store(Protocol):
 
     # people ------------------------------------------------------------------
     async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
-        """T7: the card, or the open or answered one for the same action; the item waits; one notice."""
+        """T7: the card, or the open or unused one for the same action; the item waits; one notice.
+
+        Once used, the same action gets a fresh card: what comes back is named by the store.
+        """
         ...
 
     async def posted(self, item: str, *, fence: int, now: int) -> str:
@@ -180,6 +185,10 @@ class Store(Protocol):
 
     async def budget(self, budget: str, window: str) -> Budget | None:
         """One budget in one window."""
+        ...
+
+    async def put_cap(self, budget: str, window: str, cap: int, *, by: str, now: int) -> Budget:
+        """Put a cap in force, or change it; audited when it changes. What is held and spent stays."""
         ...
 
     async def evidence(self, item: str) -> tuple[Evidence, ...]:

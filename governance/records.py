@@ -131,6 +131,8 @@ class Card:
     reason: str | None = None
     answered_at: int | None = None
     used_by: str | None = None
+    not_before: int | None = None
+    """An answer before this moment is not taken: the effect in doubt may still be on its way."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ class LedgerRow:
     """One try of one effect = one leaf span."""
 
     seq: int
+    """Order of settling, 0 while open; a row that changes once more gets a new one."""
     key: str
     attempt: int
     place: Place

@@ -1,0 +1,44 @@
+"""Where does a JSON value live that may be large?
+
+Up to 8 KB in its column, as canonical JSON; above that in a blob, and the column holds the blob's digest. The two
+cannot be confused: no JSON value begins with `sha256:`.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from governance.parts import canonical, digest
+from governance.ports import Blobs
+
+INLINE_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True)
+class Body:
+    """A value as its column holds it, and the digest of its canonical spelling."""
+
+    column: str
+    digest: str
+
+
+class Bodies:
+    """Values in and out of columns, over one blob store."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    async def put(self, value: object) -> Body:
+        """The value as a column; a blob is durable when this returns, so this comes before the transaction."""
+        text = canonical(value)
+        data = text.encode()
+        if len(data) <= INLINE_BYTES:
+            return Body(text, digest(data))
+        blob = await self._blobs.put(data)
+        return Body(blob, blob)
+
+    async def get(self, column: str) -> Any:
+        """The value a column stands for. Raises `StoreError` when its blob is missing or changed."""
+        if column.startswith("sha256:"):
+            return json.loads(await self._blobs.get(column))
+        return json.loads(column)

@@ -1,0 +1,171 @@
+"""Who works on an item now, where does it stand, and when has it ended (T3, T9)?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from drivers.store import rows
+from drivers.store.outbox import send
+from drivers.store.pages import write_page
+from drivers.store.sql import Row, Sql
+from governance.effects import Refused, Stop
+from governance.errors import StoreError
+from governance.parts import Json, canonical
+from governance.records import ItemRow, RunRow
+
+FINAL = ("done", "stopped")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A claimed item and its journal's rows, their bodies still to be fetched."""
+
+    item: ItemRow
+    journal: Sequence[Row]
+
+
+def claim(
+    sql: Sql, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
+) -> Taken | Refused:
+    """T3: the next life of an item; every older one can start nothing any more."""
+    row = _item(sql, item)
+    refused = _unclaimable(row, flow_run)
+    if refused is not None:
+        return refused
+    if row["life"] >= max_lives:
+        stop = Stop(
+            "lives",
+            f"item {item!r} was taken up by {row['life']:,} of {max_lives:,} processes and none "
+            "finished it. Look at why they died, raise harness.max_lives and retry.",
+        )
+        put_stop(sql, item, stop)
+        return Refused(stop)
+    sql.run(
+        "UPDATE items SET status = 'working', flow_run = :flow_run, fence = fence + 1,"
+        " life = life + 1, lease = :lease, awake_ms = awake_ms + :awake, life_at = :now,"
+        " stop_reason = NULL, stop_detail = NULL WHERE item = :item",
+        item=item, flow_run=flow_run, lease=lease, now=now,
+        # A life that died without a word was awake until its lease at most.
+        awake=_awake(row, min(now, row["lease"]) if row["lease"] is not None else now),
+    )  # fmt: skip
+    return Taken(rows.item_row(_item(sql, item)), journal_of(sql, item))
+
+
+def journal_of(sql: Sql, owner: str) -> Sequence[Row]:
+    """The journal of an item or of a heartbeat, in order of place."""
+    return sql.all(
+        "SELECT * FROM journal WHERE owner = :owner ORDER BY round, lane, step, ordinal",
+        owner=owner,
+    )
+
+
+def advance(sql: Sql, item: str, *, fence: int, round: int, base: str | None, now: int) -> None:
+    """The round an item is in and the commit it started from; None leaves the base as it is."""
+    _fenced(sql, item, fence)
+    sql.run(
+        "UPDATE items SET round = :round, base = coalesce(:base, base) WHERE item = :item",
+        round=round, base=base, item=item,
+    )  # fmt: skip
+
+
+def stop_item(sql: Sql, item: str, stop: Stop, *, now: int) -> None:
+    """Nothing new is admitted for the item until it is claimed again."""
+    _item(sql, item)
+    put_stop(sql, item, stop)
+
+
+def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
+    """Put a stop on an open item (or run) that has none; the first reason stays."""
+    where = (
+        "UPDATE runs SET stop_reason = :reason, stop_detail = :detail WHERE run = :owner"
+        " AND status = 'open' AND stop_reason IS NULL"
+        if run
+        else "UPDATE items SET stop_reason = :reason, stop_detail = :detail WHERE item = :owner"
+        " AND status NOT IN ('done', 'stopped') AND stop_reason IS NULL"
+    )
+    sql.run(where, reason=stop.reason, detail=stop.detail, owner=owner)
+
+
+def posted(sql: Sql, item: str, *, fence: int, now: int) -> str:
+    """A fresh pause key for a form about the item's open cards; from now on the item is not awake."""
+    row = _fenced(sql, item, fence)
+    n = row["posted_n"] + 1
+    key = f"card-{item}-{n}"
+    sql.run(
+        "UPDATE items SET status = 'waiting', posted_n = :n, posted_key = :key,"
+        " awake_ms = awake_ms + :awake, life_at = NULL WHERE item = :item",
+        n=n, key=key, awake=_awake(row, now), item=item,
+    )  # fmt: skip
+    sql.run("UPDATE cards SET posted_n = :n WHERE item = :item AND answer IS NULL", n=n, item=item)
+    return key
+
+
+def close(
+    sql: Sql, item: str, *, fence: int, status: Literal["done", "stopped"], outcome: Json,
+    stop: Stop | None, state: str, now: int,
+) -> RunRow:  # fmt: skip
+    """T9: the item has ended, and with the last one its run; the first end stays."""
+    row = _item(sql, item)
+    if row["status"] not in FINAL:
+        _fenced(sql, item, fence)
+        sql.run(
+            "UPDATE items SET status = :status, outcome = :outcome, stop_reason = :reason,"
+            " stop_detail = :detail, closed_at = :now, awake_ms = awake_ms + :awake, life_at = NULL"
+            " WHERE item = :item",
+            status=status, outcome=canonical(outcome), reason=stop.reason if stop else None,
+            detail=stop.detail if stop else None, now=now, awake=_awake(row, now), item=item,
+        )  # fmt: skip
+        write_page(sql, row["loop"], state, by=f"item {item}", now=now)
+        _one_less(sql, row["run"], now)
+    run = sql.one("SELECT * FROM runs WHERE run = :run", run=row["run"])
+    if run is None:
+        raise StoreError(f"run {row['run']!r} of item {item!r} is not in the store.")
+    return rows.run_row(run)
+
+
+def _one_less(sql: Sql, run: str, now: int) -> None:
+    sql.run("UPDATE runs SET open_items = open_items - 1 WHERE run = :run", run=run)
+    closed = sql.run(
+        "UPDATE runs SET status = 'closed', closed_at = :now"
+        " WHERE run = :run AND open_items = 0 AND status = 'open'",
+        run=run, now=now,
+    )  # fmt: skip
+    if closed:
+        send(sql, "notice", run, {"kind": "run_closed", "run": run})
+
+
+def check_fence(sql: Sql, item: str, fence: int) -> None:
+    """Raises `StoreError` when another process has taken the item over."""
+    _fenced(sql, item, fence)
+
+
+def _fenced(sql: Sql, item: str, fence: int) -> Row:
+    row = _item(sql, item)
+    if row["fence"] != fence:
+        raise StoreError(
+            f"item {item!r} was taken over: this process holds fence {fence:,}, the current one is "
+            f"{row['fence']:,}. Nothing was written; this process must end."
+        )
+    return row
+
+
+def _item(sql: Sql, item: str) -> Row:
+    row = sql.one("SELECT * FROM items WHERE item = :item", item=item)
+    if row is None:
+        raise StoreError(f"item {item!r} is not in the store. Look it up with `loops inbox`.")
+    return row
+
+
+def _unclaimable(row: Row, flow_run: str) -> Refused | None:
+    item, status = row["item"], row["status"]
+    if status in FINAL:
+        stop = rows.stop_of(row)
+        return Refused(stop or Stop("cancelled", f"item {item!r} is already {status}"))
+    if row["flow_run"] not in (None, flow_run):
+        detail = f"item {item!r} belongs to flow run {row['flow_run']!r}, not to {flow_run!r}"
+        return Refused(Stop("cancelled", detail))
+    return None
+
+
+def _awake(row: Row, until: int) -> int:
+    return max(0, until - row["life_at"]) if row["life_at"] is not None else 0

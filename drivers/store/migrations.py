@@ -1,0 +1,55 @@
+"""What has to happen to a database before this version may use it?
+
+Append-only: a migration that was released never changes. Each runs once, by name, and all of them in the
+transaction that opens the store.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+
+from drivers.store.schema import metadata
+from drivers.store.sql import Sql
+from governance.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A named change: DDL compiled for the dialect at hand, or plain SQL."""
+
+    name: str
+    steps: tuple[ExecutableDDLElement | str, ...]
+
+
+def _everything() -> Iterable[ExecutableDDLElement]:
+    for table in metadata.sorted_tables:
+        yield CreateTable(table)
+        for index in sorted(table.indexes, key=lambda i: str(i.name)):
+            yield CreateIndex(index)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        "0001-first-tables",
+        (*_everything(), "INSERT INTO counters (name, value) VALUES ('settled', 0)"),
+    ),
+)
+
+
+def migrate(sql: Sql, dialect: Dialect, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Apply what this database lacks. Raises `StoreError` when it knows a migration that we do not."""
+    sql.run("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
+    applied = {row["name"] for row in sql.all("SELECT name FROM migrations")}
+    ahead = sorted(applied - {m.name for m in migrations})
+    if ahead:
+        raise StoreError(
+            f"the store was written by a newer Looprail: migration {ahead[0]!r} is not among the "
+            f"{len(migrations):,} this one knows. Upgrade this installation; nothing was changed."
+        )
+    for migration in migrations:
+        if migration.name not in applied:
+            for step in migration.steps:
+                sql.run(step if isinstance(step, str) else str(step.compile(dialect=dialect)))
+            sql.run("INSERT INTO migrations (name) VALUES (:name)", name=migration.name)

@@ -1,0 +1,139 @@
+"""What is a person asked, and what did they answer (T7, T8)?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from drivers.store.bodies import Body
+from drivers.store.items import check_fence
+from drivers.store.outbox import send
+from drivers.store.pages import note
+from drivers.store.sql import Row, Sql
+from governance.errors import StoreError
+from governance.parts import Json, canonical, short_id
+from governance.records import Card
+
+# An item that has ended leaves its cards unanswered; nobody is asked about them any more.
+_OPEN = (
+    "SELECT c.* FROM cards c LEFT JOIN items i ON i.item = c.item WHERE c.answer IS NULL"
+    " AND (i.status IS NULL OR i.status NOT IN ('done', 'stopped'))"
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A card to be asked, its bodies already put away."""
+
+    card: Card
+    arguments: Body
+    diff: Body | None
+
+
+def ask(sql: Sql, question: Question, notice: Json, *, fence: int) -> Row:
+    """T7: the card for this action: the one that is open or unused, else a fresh one with one notice."""
+    card = question.card
+    check_fence(sql, card.item, fence)
+    name, row = _unused(sql, card.card, card.key)
+    if row is None:
+        _insert(sql, name, question)
+        send(sql, "notice", name, notice)
+    sql.run(
+        "INSERT INTO askers (card, key) VALUES (:card, :key) ON CONFLICT (card, key) DO NOTHING",
+        card=name, key=card.key,
+    )  # fmt: skip
+    row = one_card(sql, name)
+    if row["answer"] is None:
+        sql.run("UPDATE items SET status = 'waiting' WHERE item = :item", item=card.item)
+    return row
+
+
+def _unused(sql: Sql, first: str, key: str) -> tuple[str, Row | None]:
+    """The card for an action; once another effect has used it, the next has a name of its own."""
+    name, n = first, 0
+    while (row := find_card(sql, name)) is not None and row["used_by"] not in (None, key):
+        n += 1
+        name = short_id("c", first, str(n))
+    return name, row
+
+
+def _insert(sql: Sql, name: str, question: Question) -> None:
+    card = question.card
+    sql.run(
+        "INSERT INTO cards (card, item, run, loop, kind, key, tool, arguments, args_digest, tool_digest,"
+        " policy_digest, tree, principal, why, evidence, cost, diff, reach, asked_at, deadline,"
+        " on_deadline, posted_n)"
+        " VALUES (:card, :item, :run, :loop, 'approval', :key, :tool, :arguments, :args_digest,"
+        " :tool_digest, :policy_digest, :tree, :principal, :why, :evidence, :cost, :diff, :reach,"
+        " :asked_at, :deadline, :on_deadline, 0)",
+        card=name, item=card.item, run=card.run, loop=card.loop, key=card.key, tool=card.tool,
+        arguments=question.arguments.column, args_digest=question.arguments.digest,
+        tool_digest=card.tool_digest, policy_digest=card.policy_digest, tree=card.tree,
+        principal=canonical(vars(card.by)), why=card.why,
+        evidence=canonical([vars(e) for e in card.evidence]), cost=card.cost,
+        diff=question.diff.column if question.diff else None, reach=card.reach,
+        asked_at=card.asked_at, deadline=card.deadline, on_deadline=card.on_deadline,
+    )  # fmt: skip
+
+
+def answer(
+    sql: Sql, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
+) -> Row:
+    """T8: the first answer, audited, with the item's wake-up.
+
+    After the deadline the declared answer is taken instead. Before an effect in doubt can no longer be on its
+    way no answer is taken, and the card comes back without one.
+    """
+    row = one_card(sql, card)
+    if row["answer"] is not None:
+        return row
+    if row["deadline"] is not None and now > row["deadline"]:
+        return expire(sql, row, now=now)
+    if row["not_before"] is not None and now <= row["not_before"]:
+        return row
+    return _write_answer(sql, row, answer, by=by, reason=reason, now=now)
+
+
+def expire(sql: Sql, row: Row, *, now: int) -> Row:
+    """Nobody answered in time: what was declared for that case counts, and silence alone never means yes."""
+    declared: Literal["approve", "reject"] = row["on_deadline"] or "reject"
+    return _write_answer(
+        sql, row, declared, by="deadline", reason="nobody answered in time", now=now
+    )
+
+
+def cards(sql: Sql, *, item: str | None = None, open_only: bool = True) -> Sequence[Row]:
+    """Cards, oldest first; `open_only` those that wait for a person."""
+    chosen = _OPEN if open_only else "SELECT c.* FROM cards c WHERE true"
+    of_item = "" if item is None else " AND c.item = :item"
+    return sql.all(f"{chosen}{of_item} ORDER BY c.asked_at, c.card", item=item)
+
+
+def expired_cards(sql: Sql, now: int) -> Sequence[Row]:
+    """Open cards past their deadline, oldest first."""
+    return sql.all(f"{_OPEN} AND c.deadline < :now ORDER BY c.asked_at, c.card", now=now)
+
+
+def find_card(sql: Sql, card: str) -> Row | None:
+    """One card, or None."""
+    return sql.one("SELECT * FROM cards WHERE card = :card", card=card)
+
+
+def one_card(sql: Sql, card: str) -> Row:
+    """One card. Raises `StoreError` when there is none."""
+    row = find_card(sql, card)
+    if row is None:
+        raise StoreError(f"card {card!r} is not in the store. `loops approvals` lists what waits.")
+    return row
+
+
+def _write_answer(sql: Sql, row: Row, answer: str, *, by: str, reason: str, now: int) -> Row:
+    card = row["card"]
+    sql.run(
+        "UPDATE cards SET answer = :answer, answered_by = :by, reason = :reason, answered_at = :now"
+        " WHERE card = :card AND answer IS NULL",
+        answer=answer, by=by, reason=reason, now=now, card=card,
+    )  # fmt: skip
+    note(sql, who=by, what=f"card {answer}", subject=card, detail=row["args_digest"], now=now)
+    payload = {"card": card, "item": row["item"], "run": row["run"], "loop": row["loop"]}
+    send(sql, "resume", card, payload)
+    return one_card(sql, card)

@@ -1,0 +1,101 @@
+"""Which heartbeat is this, and what did it find (T1, T2)?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from drivers.store import rows
+from drivers.store.money import add_budgets
+from drivers.store.outbox import send
+from drivers.store.pages import write_page
+from drivers.store.sql import Sql
+from governance.errors import StoreError
+from governance.parts import canonical, short_id
+from governance.records import Budget, Finding, ItemRow, RunRow
+
+
+def open_run(
+    sql: Sql, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
+    budgets: tuple[Budget, ...], now: int,
+) -> RunRow:  # fmt: skip
+    """T1: the run of (loop, slot), made by whoever came first; on its own replay its stop is cleared."""
+    new = sql.run(
+        "INSERT INTO runs (run, loop, slot, flow_run, definition, status, open_items, opened_at)"
+        " VALUES (:run, :loop, :slot, :flow_run, :definition, 'open', 0, :now)"
+        " ON CONFLICT (loop, slot) DO NOTHING",
+        run=run, loop=loop, slot=slot, flow_run=flow_run, definition=definition, now=now,
+    )  # fmt: skip
+    if new:
+        add_budgets(sql, budgets)
+    else:
+        sql.run(
+            "UPDATE runs SET stop_reason = NULL, stop_detail = NULL"
+            " WHERE loop = :loop AND slot = :slot AND flow_run = :flow_run AND status = 'open'",
+            loop=loop, slot=slot, flow_run=flow_run,
+        )  # fmt: skip
+    row = sql.one("SELECT * FROM runs WHERE loop = :loop AND slot = :slot", loop=loop, slot=slot)
+    if row is None:
+        raise StoreError(f"run {run!r} of loop {loop!r} could not be written.")
+    return rows.run_row(row)
+
+
+def found(
+    sql: Sql, run: str, findings: Sequence[tuple[str, Finding]], *, definition: str,
+    budgets: tuple[Budget, ...], state: str | None, summary: str, now: int,
+) -> tuple[ItemRow, ...]:  # fmt: skip
+    """T2: the new items with their dispatch, or those of the first time. Raises `StoreError` for a foreign id."""
+    row = sql.one("SELECT * FROM runs WHERE run = :run", run=run)
+    if row is None:
+        raise StoreError(
+            f"run {run!r} is not in the store. Open it before reporting what it found."
+        )
+    if row["found_at"] is None:
+        loop: str = row["loop"]
+        new = [
+            item
+            for nth, (item, finding) in enumerate(findings)
+            if _add(sql, nth, item, finding, loop=loop, run=run, definition=definition, now=now)
+        ]
+        for item in new:
+            add_budgets(sql, (_of_item(budget, item) for budget in budgets))
+        if state is not None:
+            write_page(sql, loop, state, by=f"run {run}", now=now)
+        sql.run(
+            "UPDATE runs SET found_at = :now, summary = :summary, open_items = :n,"
+            " status = :status, closed_at = :closed WHERE run = :run",
+            run=run, now=now, summary=summary, n=len(new), status="open" if new else "closed",
+            closed=None if new else now,
+        )  # fmt: skip
+    items = sql.all("SELECT * FROM items WHERE run = :run ORDER BY nth", run=run)
+    return tuple(rows.item_row(item) for item in items)
+
+
+def _add(
+    sql: Sql, nth: int, item: str, finding: Finding, *, loop: str, run: str, definition: str,
+    now: int,
+) -> bool:  # fmt: skip
+    named = short_id("i", loop, finding.dedupe, run)
+    if item != named:
+        raise StoreError(
+            f"finding {finding.dedupe!r} came as item {item!r}; an item is named by loop, dedupe key "
+            f"and run, which makes {named!r}."
+        )
+    new = sql.run(
+        "INSERT INTO items (item, nth, loop, dedupe, run, finding, status, definition, round, life, fence,"
+        " awake_ms, found_at, posted_n)"
+        " VALUES (:item, :nth, :loop, :dedupe, :run, :finding, 'found', :definition, 0, 0, 0, 0, :now, 0)"
+        " ON CONFLICT DO NOTHING",
+        item=item, nth=nth, loop=loop, dedupe=finding.dedupe, run=run, finding=canonical(vars(finding)),
+        definition=definition, now=now,
+    )  # fmt: skip
+    if new:
+        payload = {"loop": loop, "item": item, "run": run}
+        send(sql, "dispatch", f"{loop}-{item}-0", payload)
+    return new == 1
+
+
+def _of_item(budget: Budget, item: str) -> Budget:
+    return replace(
+        budget,
+        budget=budget.budget.replace("{item}", item),
+        window=budget.window.replace("{item}", item),
+    )

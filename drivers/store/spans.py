@@ -1,0 +1,27 @@
+"""What are the ids of a trace and its spans?
+
+Named by what they stand for (W3C trace context sizes), so that a replay, a late answer and an export agree.
+"""
+
+import hashlib
+
+from governance.effects import Place
+
+
+def trace_id(run: str) -> str:
+    """The trace of a run, with all its items."""
+    return _hex("trace", run)[:32]
+
+
+def leaf_span(key: str, attempt: int) -> str:
+    """The span of one try of one effect."""
+    return _hex("try", key, str(attempt))[:16]
+
+
+def lane_span(place: Place) -> str:
+    """The span a leaf hangs from: one conversation in one round of its owner."""
+    return _hex("lane", place.owner, str(place.round), place.lane)[:16]
+
+
+def _hex(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

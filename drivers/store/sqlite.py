@@ -1,0 +1,179 @@
+"""How is the one memory kept in SQLite?
+
+Every method hands one piece of work to the writer or the reader thread and waits until it is durable; the work is
+in the modules beside this one. Large values are put away before the transaction and fetched after it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import wraps
+from types import CoroutineType
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from drivers.store import effects, housekeeping, pages, people, reading, rows, settling
+from drivers.store.bodies import Bodies
+from drivers.store.connection import Database
+from drivers.store.items import advance, claim, close, journal_of, posted, stop_item
+from drivers.store.journal import Asked, Done, Result
+from drivers.store.outbox import sent, unsent
+from drivers.store.runs import found, open_run
+from drivers.store.sql import Row, Sql
+from governance.effects import (
+    Admission,
+    Evidence,
+    Intent,
+    Kind,
+    Place,
+    Recorded,
+    Refused,
+    Settlement,
+)
+from governance.parts import Json
+from governance.ports import Blobs
+from governance.records import Card, Claimed, Entry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _writing(
+    work: Callable[Concatenate[Sql, P], T],
+) -> "Callable[Concatenate[SqliteStore, P], CoroutineType[Any, Any, T]]":
+    @wraps(work)
+    async def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.write(lambda sql: work(sql, *args, **kwargs))
+
+    return method
+
+
+def _reading(
+    work: Callable[Concatenate[Sql, P], T],
+) -> "Callable[Concatenate[SqliteStore, P], CoroutineType[Any, Any, T]]":
+    @wraps(work)
+    async def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda sql: work(sql, *args, **kwargs))
+
+    return method
+
+
+class SqliteStore:
+    """`governance.memory.Store` on one SQLite file; one instance serves every thread and event loop of a process."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database, self._bodies = database, Bodies(blobs)
+
+    async def write(self, work: Callable[[Sql], T]) -> T:
+        """Do the work in a transaction; durable when this returns."""
+        return await asyncio.wrap_future(self._database.write(work))
+
+    async def read(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on a snapshot."""
+        return await asyncio.wrap_future(self._database.read(work))
+
+    def disconnect(self) -> None:
+        """Finish what is under way and let go of the file. Safe to repeat."""
+        self._database.close()
+
+    pin = _writing(pages.pin)
+    definition = _reading(pages.definition)
+    state = _reading(reading.state)
+    correct = _writing(pages.correct)
+    audit = _reading(reading.audit)
+    budget = _reading(reading.budget)
+    put_cap = _writing(pages.put_cap)
+
+    open_run = _writing(open_run)
+    found = _writing(found)
+    run = _reading(reading.run)
+    runs = _reading(reading.runs)
+
+    advance = _writing(advance)
+    stop = _writing(stop_item)
+    posted = _writing(posted)
+    close = _writing(close)
+    item = _reading(reading.item)
+    items = _reading(reading.items)
+    evidence = _reading(reading.evidence)
+
+    fail = _writing(settling.fail)
+    receipt = _reading(reading.receipt)
+    ledger = _reading(reading.ledger)
+
+    sweep = _writing(housekeeping.sweep)
+    outbox = _reading(unsent)
+    sent = _writing(sent)
+
+    def receipt_now(self, key: str) -> str | None:
+        """`receipt` for callers without an event loop."""
+        return self._database.read(lambda sql: reading.receipt(sql, key)).result()
+
+    async def claim(
+        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
+    ) -> Claimed | Refused:
+        """T3: take the fence. Refused when the item is final, another flow run's, or out of lives."""
+        taken = await self.write(
+            lambda sql: claim(
+                sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives
+            )
+        )
+        if isinstance(taken, Refused):
+            return taken
+        return Claimed(taken.item, await self._entries(taken.journal))
+
+    async def entries(self, owner: str) -> tuple[Entry, ...]:
+        """The whole journal of an item or of a heartbeat, in order of place."""
+        return await self._entries(await self.read(lambda sql: journal_of(sql, owner)))
+
+    async def intend(self, intent: Intent) -> Admission:
+        """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted."""
+        args = await self._bodies.put(intent.args)
+        admission = await self.write(lambda sql: effects.intend(sql, intent, args))
+        if isinstance(admission, Done):
+            return await rows.recorded(self._bodies, admission)
+        return admission
+
+    async def done(self, place: Place, attempt: int, settlement: Settlement) -> Recorded:
+        """T5: settle; the first `done` is the result, a later one is kept as `late` and gets the first's."""
+        body = await self._bodies.put(settlement.result)
+        done = await self.write(lambda sql: settling.done(sql, place, attempt, settlement, body))
+        return await rows.recorded(self._bodies, done)
+
+    async def record(
+        self, place: Place, *, kind: Kind, name: str, head: str, head_after: str, args: Json,
+        result: Json, labels: tuple[str, ...], fence: int, now: int,
+        evidence: tuple[Evidence, ...] = (),
+    ) -> Recorded:  # fmt: skip
+        """A journal row with no effect outside (a `step`, a refusal, a verdict); the first wins."""
+        asked = Asked(place, kind, name, head, await self._bodies.put(args))
+        kept = Result(await self._bodies.put(result), head_after, labels, evidence=evidence)
+        done = await self.write(lambda sql: settling.record(sql, asked, kept, fence=fence, now=now))
+        return await rows.recorded(self._bodies, done)
+
+    async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
+        """T7: the card, or the open or unused one for the same action; the item waits; one notice."""
+        diff = await self._bodies.put(card.diff) if card.diff is not None else None
+        question = people.Question(card, await self._bodies.put(card.arguments), diff)
+        row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence))
+        return await rows.card(self._bodies, row)
+
+    async def answer(
+        self, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
+    ) -> Card:
+        """T8: the first answer wins and is audited; a later one gets the first. Wakes the item by outbox."""
+        row = await self.write(
+            lambda sql: people.answer(sql, card, answer=answer, by=by, reason=reason, now=now)
+        )
+        return await rows.card(self._bodies, row)
+
+    async def cards(self, *, item: str | None = None, open_only: bool = True) -> tuple[Card, ...]:
+        """Cards, oldest first; open ones are those that wait for a person and whose item has not ended."""
+        found = await self.read(lambda sql: people.cards(sql, item=item, open_only=open_only))
+        return tuple([await rows.card(self._bodies, row) for row in found])
+
+    async def card(self, card: str) -> Card | None:
+        """One card."""
+        row = await self.read(lambda sql: people.find_card(sql, card))
+        return None if row is None else await rows.card(self._bodies, row)
+
+    async def _entries(self, journal: Sequence[Row]) -> tuple[Entry, ...]:
+        return tuple([await rows.entry(self._bodies, row) for row in journal])
