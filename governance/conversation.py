@@ -1,5 +1,6 @@
 """What did a model and its tools say to each other, and is it the same conversation as before?"""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,6 +68,16 @@ class ToolResult:
     is_error: bool = False
     structured: Json | None = None
     truncated: bool = False
+
+    @property
+    def data(self) -> object:
+        """The answer as a JSON value: structured content (unwrapped), else the text if it is JSON, else None."""
+        if self.structured is not None:
+            return self.structured.get("result", self.structured)
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
-from governance.problems import Path, Problem, dotted, shown
+from governance.problems import MAX_PROBLEMS, Path, Problem, dotted, shown
 
 MAX_DEPTH = 20
 MAX_NODES = 5_000
-MAX_PROBLEMS = 50
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*)?\.?[0-9][0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*\.")
@@ -195,6 +194,7 @@ class _Reader:
             number = float(text.replace("_", ""))
             if number in (float("inf"), float("-inf")):
                 self._problem(line, path, f"{shown(text)} is too big for a number")
+                return text
             return number
         return text
 

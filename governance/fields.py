@@ -18,6 +18,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from governance.problems import shown
+
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CRON = re.compile(r"[0-9A-Za-z*/,#-]+( [0-9A-Za-z*/,#-]+){4}")
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -27,11 +29,11 @@ def _cron(text: str) -> str:
     # `R` and `H` make croniter pick a slot at random: two readers would disagree about the schedule.
     spelled = _CRON.fullmatch(text) and not any(f[0] in "RrHh" for f in text.split())
     if not spelled or not croniter.is_valid(text):
-        raise ValueError(f"{text!r} is not a cron line of five fields, such as '0 6 * * 1-5'")
+        raise ValueError(f"{shown(text)} is not a cron line of five fields, such as '0 6 * * 1-5'")
     try:
         croniter(text, _SOME_DAY).get_next(datetime)
     except CroniterBadDateError:
-        raise ValueError(f"{text!r} never fires: there is no such day") from None
+        raise ValueError(f"{shown(text)} never fires: there is no such day") from None
     return text
 
 
@@ -40,7 +42,7 @@ _timezones = cache(available_timezones)
 
 def _timezone(text: str) -> str:
     if text not in _timezones():
-        raise ValueError(f"{text!r} is not an IANA time zone, such as 'Europe/Berlin'")
+        raise ValueError(f"{shown(text)} is not an IANA time zone, such as 'Europe/Berlin'")
     return text
 
 
@@ -49,12 +51,12 @@ def _duration(value: Any) -> Any:
         return value
     if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", value)):
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    raise ValueError(f"{value!r} is not a duration, such as '90m', '12h' or '3d'")
+    raise ValueError(f"{shown(value)} is not a duration, such as '90m', '12h' or '3d'")
 
 
 def _git_ref(text: str) -> str:
     if ".." in text or text.endswith((".lock", ".")):
-        raise ValueError(f"{text!r} is not a branch, tag or commit as git names them")
+        raise ValueError(f"{shown(text)} is not a branch, tag or commit as git names them")
     return text
 
 

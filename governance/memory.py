@@ -92,6 +92,10 @@ class Store(Protocol):
         """A journal row with no effect outside (a `step`, a refusal, a verdict); the first wins."""
         ...
 
+    async def end_run(self, run: str, *, stop: Stop, now: int) -> RunRow:
+        """Close a run whose heartbeat found nothing because it was stopped."""
+        ...
+
     async def advance(
         self, item: str, *, fence: int, round: int, base: str | None, now: int
     ) -> None:

@@ -1,13 +1,16 @@
 """What is wrong with a registry file, where exactly, and what is the way out?"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+MAX_PROBLEMS = 50
+"""Of one file; whoever mends fifty will ask again."""
 
 Path = tuple[str | int, ...]
 """Where a value stands inside a file: keys and list positions."""
@@ -58,6 +61,14 @@ def shown(value: object) -> str:
         return {True: "true", False: "false", None: "null"}[value]
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def few(problems: Sequence[Problem], file: str) -> tuple[Problem, ...]:
+    """The first problems of a file, and how many more there are."""
+    more = len(problems) - MAX_PROBLEMS
+    if more <= 0:
+        return tuple(problems)
+    return (*problems[:MAX_PROBLEMS], Problem(file, None, "", f"and {more:,} more problems"))
 
 
 def suggest(name: object, known: Iterable[str], what: str = "known") -> str:

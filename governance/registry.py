@@ -21,7 +21,7 @@ from governance.errors import DefinitionError
 from governance.organisation import Organisation
 from governance.parts import canonical
 from governance.pinned import pin
-from governance.problems import Path, Problem, dotted, line_of, problems_of, shown, suggest
+from governance.problems import Path, Problem, dotted, few, line_of, problems_of, shown, suggest
 from governance.reach import Reach, reach
 from governance.resolve import Known, doubts, unresolved
 from governance.skills import Skill, read_skill
@@ -180,7 +180,7 @@ class _Examination:
                 said = {p.field for p in problems}
                 more = problems_of(error, model, file, document.lines, above)
                 problems += [p for p in more if p.field not in said]
-        self.found.problems.extend(problems)
+        self.found.problems.extend(few(problems, file))
         return None if problems else valid
 
     def _loop(self, file: str, text: str, stem: str, known: Known | None) -> None:

@@ -1,0 +1,47 @@
+"""One firing of a loop: look, find, put in the inbox, hand out. It never waits."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.converse import converse
+from governance.effects import Stop
+from governance.records import Finding
+from tasks.beat import begin
+from tasks.inbox import findings_in, look, put_in_inbox, whole_loop
+from tasks.job import Job
+from tasks.lane import Said
+from tasks.lanes import finder, known, whole_brief
+from tasks.report import ended, report
+from tasks.step import JOURNAL
+
+
+@flow(
+    name="heartbeat",
+    flow_run_name="{loop}: heartbeat",
+    result_storage=JOURNAL,
+    persist_result=False,
+)
+async def heartbeat(loop: str, slot: str | None = None) -> State[None]:
+    """Open the run of this slot, find what is worth an agent's time, and dispatch what is new."""
+    async with begin(loop, slot) as job:
+        if isinstance(job, Stop):
+            return ended(job)
+        found = await find(job)
+        if isinstance(found, Stop):
+            return await report(job, 0, found)
+        items = await put_in_inbox(job, found)
+        return await report(job, len(items), None)
+
+
+async def find(job: Job) -> tuple[Finding, ...] | Stop:
+    """The cheap look first: when it sees nothing, no model is asked."""
+    state = await known(job)
+    if job.loop.find is None:
+        return whole_loop(job, whole_brief(job, state))
+    seen = await look(job)
+    if seen is None or isinstance(seen, Stop):
+        return seen or ()
+    said = await converse(finder(job, seen, state))
+    if isinstance(said, Said):
+        return findings_in(said)
+    return said if isinstance(said, Stop) else Stop("denied", "a heartbeat waits for nobody")

@@ -1,0 +1,15 @@
+"""What must happen although no loop fires: send what is due, wake who may go on, sweep what was left behind."""
+
+from prefect import flow
+
+from tasks.housekeeping import keep_store, send_due, sweep_boxes
+from tasks.world import open_world
+
+
+@flow(name="housekeeping", persist_result=False)
+async def housekeeping() -> None:
+    """Expire cards, settle what no process will settle any more, remove dead boxes, drain the outbox."""
+    async with open_world() as world:
+        await keep_store(world)
+        await sweep_boxes(world)
+        await send_due(world)

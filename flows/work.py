@@ -1,0 +1,47 @@
+"""One item, from the inbox to its end. Each item is one run of this flow: it waits, crashes and scales alone."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.converse import converse
+from flows.mend import mend
+from governance.effects import Stop
+from governance.parts import Json
+from tasks.job import Job
+from tasks.lane import Said, Waiting
+from tasks.lanes import known, lead
+from tasks.life import take
+from tasks.people import wait_for_people
+from tasks.report import amounts_to, ended, finish
+from tasks.step import JOURNAL
+
+
+@flow(
+    name="work",
+    flow_run_name="{loop}: {title}",
+    result_storage=JOURNAL,
+    persist_result=False,
+)
+async def work(loop: str, item: str, title: str = "") -> State[None]:
+    """Take the item, do what its loop says, wait for people where the rules say so, and close it."""
+    async with take(item) as job:
+        if isinstance(job, Stop):
+            return ended(job)
+        outcome = await attempt(job)
+        while isinstance(outcome, Waiting):
+            await wait_for_people(job)
+            outcome = await attempt(job)
+        return await finish(job, outcome)
+
+
+async def attempt(job: Job) -> Json | Waiting | Stop:
+    """All that can be done now: what was done before comes back from the journal, the rest is made."""
+    return await (mend(job) if job.loop.goal else carry_out(job))
+
+
+async def carry_out(job: Job) -> Json | Waiting | Stop:
+    """What a loop without a goal does: one conversation of the lead, with its delegates as tools."""
+    said = await converse(lead(job, await known(job)))
+    if not isinstance(said, Said):
+        return said
+    return await amounts_to(job, (), {}, said.text)

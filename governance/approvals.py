@@ -1,0 +1,87 @@
+"""What is a person shown, and what exactly do they say yes to?
+
+A card is bound to canonical arguments, tool digest, policy digest and tree; the store's T4 checks all of them
+again in the moment the effect is admitted. Whatever came from outside is escaped and shown whole.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+from governance.parts import Json, canonical, short_id, usd
+from governance.records import Card
+
+SHOWN = 20_000
+"""Characters of a diff the form holds; a longer one is named by length and digest and shown by `loops approvals`."""
+
+
+def card_id(item: str, tool: str, arguments: Json, tool_digest: str, tree: str | None) -> str:
+    """The same action proposed again has the same id and joins the open card."""
+    return short_id("c", item, tool, canonical(arguments), tool_digest, tree or "")
+
+
+def plain(text: str) -> str:
+    """Text that can neither style, hide nor reorder anything: control and format characters become visible."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
+        else f"\\u{{{ord(c):x}}}"
+        for c in text
+    )  # fmt: skip
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Text inside a fence longer than any fence it holds itself."""
+    longest = run = 0
+    for c in text:
+        run = run + 1 if c == "`" else 0
+        longest = max(longest, run)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{plain(text)}\n{fence}"
+
+
+def inline(text: str) -> str:
+    """Text inside an inline code span, on one line."""
+    flat = plain(text).replace("\n", "\\n").replace("|", "\\|")
+    longest = run = 0
+    for c in flat:
+        run = run + 1 if c == "`" else 0
+        longest = max(longest, run)
+    tick = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{tick}{pad}{flat}{pad}{tick}"
+
+
+def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
+    """One card as the form, the terminal and a notice show it."""
+    rows = [
+        ("what", inline(card.tool)),
+        ("who asks", inline(f"{card.by.agent} ({card.by.role}) of loop {card.loop}, owner {card.by.owner}")),
+        ("why a person", inline(card.why)),
+        ("evidence", "; ".join(inline(f"{e.kind}: {e.verdict} by {e.by}") for e in card.evidence) or "none"),
+        ("tree", inline(card.tree or "none")),
+        ("cost so far", inline(f"{usd(card.cost):.6f} USD (computed at list price)")),
+        ("reach", inline(card.reach)),
+        ("asked", inline(moment)),
+        ("without an answer", inline(f"{card.on_deadline} at {deadline}" if deadline else "it waits")),
+    ]  # fmt: skip
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    parts = [
+        f"### {inline(card.tool)}",
+        f"| | |\n|---|---|\n{table}",
+        "Exactly these arguments will be sent:",
+        fenced(canonical(card.arguments), "json"),
+    ]
+    if card.diff:
+        shown = card.diff[:SHOWN]
+        if len(card.diff) > SHOWN:
+            parts.append(
+                f"The first {SHOWN:,} of {len(card.diff):,} characters of the diff; "
+                f"`loops approvals {card.card}` shows all of it."
+            )
+        parts.append(fenced(shown, "diff"))
+    return "\n\n".join(parts)
+
+
+def form_markdown(cards: Sequence[tuple[Card, str, str | None]]) -> str:
+    """The whole description of a form about these cards (card, asked at, deadline)."""
+    head = "Your answer is recorded under the name you give; that name is claimed, not proven."
+    return "\n\n---\n\n".join([head, *(card_markdown(c, at, end) for c, at, end in cards)])

@@ -1,0 +1,86 @@
+"""What does a loop know between its heartbeats?
+
+One page, made from the store: what is done and by which evidence, what is open, what ended otherwise and why. An
+agent's own words are on it only as what they are, unverified. What people say of it is kept below, word for word.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from governance.parts import Json
+from governance.records import ItemRow
+
+PEOPLE = "## Said by people"
+KEPT = 30
+"""Ended items the page still names; the store has them all."""
+
+
+def state_page(loop: str, items: Sequence[ItemRow], said: str) -> str:
+    """The page. `items` newest first, each as it stands; `said` is what `people_of` took from the page before."""
+    done = [i for i in items if i.status == "done"][:KEPT]
+    ended = [i for i in items if i.status == "stopped"][:KEPT]
+    going = [i for i in items if i.status not in ("done", "stopped")]
+    parts = [
+        f"# State of {loop}",
+        _section("Done", [_done(i) for i in done]),
+        _section("Open", [f"- {_name(i)}: {i.status}" for i in going]),
+        _section("Ended otherwise", [_ended(i) for i in ended]),
+        f"{PEOPLE}\n{said or 'Nothing.'}",
+    ]
+    return "\n\n".join(parts)
+
+
+def people_of(page: str | None) -> str:
+    """What people said on a page."""
+    if not page or PEOPLE not in page:
+        return ""
+    said = page.partition(PEOPLE)[2].strip()
+    return "" if said == "Nothing." else said
+
+
+def corrected(page: str, text: str, by: str, day: str) -> str:
+    """The page with one more line by a person."""
+    said = people_of(page)
+    line = f"- {day}, {by}: {' '.join(text.split())}"
+    return page.partition(PEOPLE)[0] + f"{PEOPLE}\n" + (f"{said}\n{line}" if said else line)
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n" + ("\n".join(lines) if lines else "Nothing.")
+
+
+def _name(item: ItemRow) -> str:
+    return f"{item.finding.title} (`{item.finding.dedupe}`, item {item.item})"
+
+
+def _done(item: ItemRow) -> str:
+    outcome: Mapping[str, object] = item.outcome or {}
+    proof = "; ".join(str(e) for e in _list(outcome.get("evidence"))) or "none"
+    acts = "; ".join(str(a) for a in _list(outcome.get("actions"))) or "none"
+    line = f"- {_name(item)}\n  - evidence: {proof}\n  - actions: {acts}"
+    claims = str(outcome.get("claims") or "")
+    return f"{line}\n  - agent's own words, unverified: {_flat(claims)}" if claims else line
+
+
+def _ended(item: ItemRow) -> str:
+    why = f"{item.stop.reason}: {item.stop.detail}" if item.stop else "no reason on record"
+    return f"- {_name(item)}: {_flat(why)}"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())[:400]
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def outcome_of(
+    *, evidence: Sequence[str], actions: Sequence[str], claims: str, links: Mapping[str, object]
+) -> Json:
+    """What an item amounted to, as it is stored: established facts apart from an agent's words."""
+    return {
+        "evidence": list(evidence),
+        "actions": list(actions),
+        "claims": claims,
+        "links": dict(links),
+    }

@@ -1,0 +1,121 @@
+"""Make the calls of one answer: each once, in the model's order, those that need nobody first."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar, cast
+
+from governance.conversation import ToolCall, ToolResult
+from governance.effects import Kind, Place, Stop
+from governance.errors import DriverError
+from tasks.desk import use_workspace
+from tasks.gate import Asked, Proposal, pass_gate, refuse, result_of
+from tasks.job import current, stop_of
+from tasks.lane import Lane, Waiting
+from tasks.step import Answer, Receipt, Step, effect, stopped, waiting
+from tasks.world import now_ms
+
+T = TypeVar("T")
+Outcome = ToolResult | Asked | Stop
+
+
+@effect("act")
+async def _act(step: Step) -> Answer:
+    job = current()
+    lane = cast(Lane, job.asking[step.key])
+    outcomes = await _all_calls(lane)
+    if stop := next((o for o in outcomes if isinstance(o, Stop)), None):
+        return stopped(step, stop)
+    if cards := [o.card for o in outcomes if isinstance(o, Asked)]:
+        return waiting(step, f"waits for {', '.join(cards)}")
+    texts = [cast(ToolResult, o).text for o in outcomes]
+    recorded = await job.world.store.record(
+        step.place, kind="step", name="act", head=lane.head, head_after=lane.head, args={},
+        result={"results": len(texts)}, labels=(), fence=job.fence, now=now_ms(),
+    )  # fmt: skip
+    return await job.receipt(step, recorded)
+
+
+async def act(lane: Lane) -> Waiting | Stop | None:
+    """Make the calls of the answer at hand and fold in what they came to; None when all is in."""
+    step = lane.acts
+    lane.job.asking[step.key] = lane
+    try:
+        receipt = cast(Receipt, await _act(step))
+    except DriverError as error:
+        return Stop("unavailable", str(error))
+    finally:
+        del lane.job.asking[step.key]
+    if receipt["waits"]:
+        return Waiting()
+    if stop := stop_of(receipt):
+        return stop
+    keys = (lane.place(n).key for n in range(1, len(lane.calls) + 1))
+    lane.saw(tuple(result_of(lane.job, key, lane.head) for key in keys))
+    return None
+
+
+async def _all_calls(lane: Lane) -> Sequence[Outcome]:
+    """Connectors' calls run side by side; the workspace is one place, so its calls run one by one."""
+    calls = list(enumerate(lane.calls, 1))
+    desk = [(n, c) for n, c in calls if c.name.startswith("workspace__")]
+    others = [(n, c) for n, c in calls if not c.name.startswith("workspace__")]
+
+    async def at_the_desk() -> list[Outcome]:
+        return [await use_workspace(lane, lane.place(n), call) for n, call in desk]
+
+    done = await _join([at_the_desk(), *(_one(lane, lane.place(n), call) for n, call in others)])
+    by_ordinal = dict(zip((n for n, _ in desk), cast(list[Outcome], done[0]), strict=True))
+    by_ordinal |= dict(zip((n for n, _ in others), cast(list[Outcome], done[1:]), strict=True))
+    return [by_ordinal[n] for n, _ in calls]
+
+
+async def _join(work: Sequence[Awaitable[object]]) -> list[object]:
+    """Wait for all of them, then raise the first failure: nothing is left running behind a suspension."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return done
+
+
+async def _one(lane: Lane, place: Place, call: ToolCall) -> Outcome:
+    connector, _, tool = call.name.partition("__")
+    proposal = Proposal(
+        place=place,
+        by=lane.seat.principal(lane.job.loop),
+        grants=lane.seat.grants,
+        connector=connector,
+        tool=tool,
+        arguments=call.arguments,
+        head=lane.head,
+    )
+    if call.name == "skill__read" and lane.seat.skills:
+        return await _skill(lane, proposal)
+    if place.ordinal in lane.delegated:
+        return await _delegated(lane, proposal)
+    if not tool or connector not in lane.job.world.registry.organisation.connectors:
+        return await refuse(lane.job, proposal, "unknown tool", f"there is no tool {call.name!r}")
+    return await pass_gate(lane.job, proposal)
+
+
+async def _skill(lane: Lane, p: Proposal) -> ToolResult:
+    wanted = str(p.arguments.get("name"))
+    body = lane.seat.skills.get(wanted)
+    if body is None:
+        have = ", ".join(sorted(lane.seat.skills))
+        return await refuse(lane.job, p, "skills", f"there is no skill {wanted!r}, only {have}")
+    return await _put(lane, p, "tool", ToolResult(body))
+
+
+async def _delegated(lane: Lane, p: Proposal) -> Outcome:
+    answer = lane.delegated[p.place.ordinal]
+    return Asked(f"of {p.name}") if answer is None else await _put(lane, p, "delegate", answer)
+
+
+async def _put(lane: Lane, p: Proposal, kind: Kind, result: ToolResult) -> ToolResult:
+    recorded = await lane.job.world.store.record(
+        p.place, kind=kind, name=p.name, head=p.head, head_after=p.head, args=p.arguments,
+        result=lane.job.world.screen.json(vars(result)), labels=(), fence=lane.job.fence, now=now_ms(),
+    )  # fmt: skip
+    lane.job.results[p.place.key] = recorded
+    return result_of(lane.job, p.place.key, p.head)

@@ -1,0 +1,179 @@
+"""Hand over exactly what the evidence is about: push the tree, then each delivery step through the gate."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from prefect import Task
+
+from governance.conversation import ToolResult
+from governance.effects import Evidence, Settlement, Stop
+from governance.errors import DriverError
+from governance.parts import Json
+from governance.seats import loop_principal
+from tasks.gate import Asked, Proposal, pass_gate, result_of
+from tasks.job import Job, current, stop_of
+from tasks.lane import Waiting
+from tasks.step import Answer, Receipt, Step, effect, kept, stopped, waiting
+from tasks.verify import candidate_of
+from tasks.world import now_ms
+
+NEEDS = ("verified", "checked")
+PUSH_TIMEOUT_S = 120.0
+
+
+@effect("push")
+async def _push(step: Step) -> Answer:
+    job = current()
+    candidate = await candidate_of(job)
+    intent = job.intent(
+        step.place,
+        "push",
+        branch_of(job),
+        by=loop_principal(job.loop),
+        rule="verified and checked",
+        args={"branch": branch_of(job), "tree": candidate.tree},
+        repeatable=True,
+        timeout_s=PUSH_TIMEOUT_S,
+        tree=candidate.tree,
+        needs=NEEDS,
+    )
+
+    async def act() -> Settlement:
+        assert job.loop.workspace is not None
+        assert job.item is not None
+        repository, author = await job.world.repository(job.loop.workspace.repository)
+        commit = await repository.commit(
+            job.base,
+            candidate.tree,
+            message=_message(job),
+            author=author,
+            at=job.item.found_at // 1000,
+        )
+        await repository.push(commit, branch_of(job))
+        return Settlement(
+            now=now_ms(), result={"commit": commit, "branch": branch_of(job)}, cost=0,
+            cost_status="free", price={}, tree=candidate.tree,
+        )  # fmt: skip
+
+    return await job.receipt(step, await job.world.edge.local(intent, act))
+
+
+@effect("deliver")
+async def _deliver(step: Step) -> Answer:
+    job = current()
+    proposal = cast(Proposal, job.asking[step.key])
+    outcome = await pass_gate(job, proposal)
+    if isinstance(outcome, Stop):
+        return stopped(step, outcome)
+    if isinstance(outcome, Asked):
+        return waiting(step, f"{proposal.name} waits for a person (card {outcome.card})")
+    digest = await job.world.store.receipt(step.key)
+    assert digest is not None
+    return kept(step, digest)
+
+
+async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | Waiting | Stop:
+    """Each delivery step in order; what each came to. A refusal by a person or a rule is a stop."""
+    pushed = await _step(job, _push, Step(job.place(round, "push", 0, 0), "push the branch"))
+    if not isinstance(pushed, dict):
+        return pushed
+    known: dict[str, object] = {**facts, **pushed}
+    done: dict[str, object] = {"push": pushed}
+    for n, step in enumerate(job.loop.deliver):
+        connector, _, tool = step.tool.partition(".")
+        place = job.place(round, "deliver", n, 0)
+        proposal = Proposal(
+            place=place,
+            by=loop_principal(job.loop),
+            grants=job.loop.mcp_servers,
+            connector=connector,
+            tool=tool,
+            arguments={**await _arguments(job, connector, tool, known), **step.arguments},
+            tree=str(facts["tree"]),
+            needs=NEEDS,
+            evidence=cast(tuple[Evidence, ...], facts["evidence"]),
+            diff=str(facts["diff"]),
+        )
+        job.asking[place.key] = proposal
+        came = await _step(job, _deliver, Step(place, f"deliver: {step.tool}"))
+        if not isinstance(came, dict):
+            return came
+        result = result_of(job, place.key, proposal.head)
+        if stop := _refused(step.tool, result):
+            return stop
+        learned = result.data
+        known |= learned if isinstance(learned, dict) else {}
+        done[step.tool] = learned if learned is not None else result.text
+    return done
+
+
+async def _step(job: Job, task: Task[[Step], Any], step: Step) -> Json | Waiting | Stop:
+    try:
+        receipt = cast(Receipt, await task(step))
+    except DriverError as error:
+        return Stop("unavailable", str(error))
+    finally:
+        job.asking.pop(step.key, None)
+    if receipt["waits"]:
+        return Waiting()
+    return stop_of(receipt) or dict(job.results[step.key].result)
+
+
+def branch_of(job: Job) -> str:
+    """The branch this item's work is pushed to; one per item and round of ours, never anybody else's."""
+    assert job.item is not None
+    return f"looprail/{job.loop.name}/{job.item.item}"
+
+
+def _message(job: Job) -> str:
+    assert job.item is not None
+    finding = job.item.finding
+    return (
+        f"{finding.title}\n\n{finding.brief}\n\n"
+        f"Loop: {job.loop.name}\nRun: {job.run}\nItem: {job.owner}\nRole: maker\n"
+    )
+
+
+async def _arguments(job: Job, connector: str, tool: str, known: Mapping[str, object]) -> Json:
+    """What the tool's own schema asks for by a name we know."""
+    assert job.item is not None
+    assert job.loop.workspace is not None
+    owner, _, repo = job.loop.workspace.repository.rpartition("/")
+    finding = job.item.finding
+    words: dict[str, object] = {
+        "title": finding.title,
+        "body": _body(job, known),
+        "head": known["branch"],
+        "base": job.loop.workspace.ref,
+        "owner": owner,
+        "repo": repo,
+        "sha": known["commit"],
+    }
+    if "number" in known:
+        words |= dict.fromkeys(
+            ("number", "pull_number", "pullNumber", "pull_request_number"), known["number"]
+        )
+    spec = next((s for s in await job.tools(connector) if s.name == tool), None)
+    asked = spec.input_schema.get("properties", {}) if spec else {}
+    return {name: value for name, value in words.items() if name in asked}
+
+
+def _body(job: Job, known: Mapping[str, object]) -> str:
+    assert job.item is not None
+    proof = "\n".join(
+        f"- {e.kind}: {e.verdict} by {e.by} ({e.detail})"
+        for e in cast(tuple[Evidence, ...], known["evidence"])
+    )
+    return (
+        f"{job.item.finding.brief}\n\nEvidence about tree {known['tree']}:\n{proof}\n\n"
+        f"Loop {job.loop.name}, run {job.run}, item {job.owner}."
+    )
+
+
+def _refused(tool: str, result: ToolResult) -> Stop | None:
+    if not result.is_error:
+        return None
+    rule = str((result.structured or {}).get("refused", ""))
+    if rule.startswith("card"):
+        return Stop("rejected", f"{tool}: {result.text}")
+    return Stop("denied" if rule else "unavailable", f"{tool}: {result.text}")

@@ -1,0 +1,183 @@
+"""One call at a connector: weigh it, ask a person if the rules say so, then make it or refuse it.
+
+Agents' calls and the loop's own deliveries both come through here, so there is one gate.
+"""
+
+from dataclasses import dataclass, field
+
+from governance.approvals import card_id
+from governance.conversation import EMPTY_HEAD, ToolResult, ToolSpec
+from governance.definition import Grants
+from governance.effects import Evidence, InDoubt, Place, Principal, Refused, Stop
+from governance.parts import Json
+from governance.policy import Decision, Traits, policy_digest, traits, weigh
+from governance.records import Card
+from tasks.job import Job
+from tasks.model import arguments_problem
+from tasks.world import now_ms
+
+TOOL_TIMEOUT_S = 120.0
+MAX_RESULT_BYTES = 64_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A call somebody wants made, and what the card says about it should a person be asked."""
+
+    place: Place
+    by: Principal
+    grants: Grants
+    connector: str
+    tool: str
+    arguments: Json
+    head: str = EMPTY_HEAD
+    tree: str | None = None
+    needs: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    diff: str | None = None
+    labels: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """`connector.tool`."""
+        return f"{self.connector}.{self.tool}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The call waits for a person."""
+
+    card: str
+
+
+async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
+    """What the call came to: its result (a refusal is one), the card it waits for, or a stop of the item."""
+    if p.place.key in job.results:
+        return result_of(job, p.place.key, p.head)
+    spec = next((s for s in await job.tools(p.connector) if s.name == p.tool), None)
+    if spec is None:
+        return await refuse(job, p, "unknown tool", f"{p.connector!r} offers no tool {p.tool!r}")
+    organisation = job.world.registry.organisation
+    kind = traits(spec, organisation.labels(p.name))
+    decision = weigh(
+        loop=job.loop,
+        organisation=organisation,
+        by=p.by,
+        grants=p.grants,
+        connector=p.connector,
+        tool=p.tool,
+        traits=kind,
+        heartbeat=job.item is None,
+    )
+    if decision.effect == "deny":
+        return await refuse(job, p, decision.rule, decision.reason)
+    if problem := arguments_problem(p.arguments, spec.input_schema):
+        return await refuse(job, p, "arguments", f"{p.name!r} does not take these: {problem}")
+    if decision.effect == "allow":
+        return await _make(job, p, decision, kind, None)
+    return await _ask(job, p, spec, decision, kind)
+
+
+async def _ask(
+    job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind: Traits
+) -> ToolResult | Asked | Stop:
+    card = await _card(job, p, spec, decision, kind)
+    if card.answer == "approve":
+        return await _make(job, p, decision, kind, card.card)
+    if card.answer == "reject":
+        who = card.answered_by or "nobody"
+        return await refuse(
+            job, p, f"card {card.card}", f"rejected by {who}: {card.reason or 'no reason given'}"
+        )
+    return Asked(card.card)
+
+
+async def _card(job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind: Traits) -> Card:
+    policy = policy_digest(job.world.registry.organisation, job.loop)
+    named = card_id(p.place.owner, p.name, p.arguments, spec.digest + policy, p.tree)
+    store, now = job.world.store, now_ms()
+    for older in await store.cards(item=job.owner):
+        if older.key == p.place.key and older.card != named:
+            await store.answer(
+                older.card, answer="reject", by="loop", now=now,
+                reason="superseded: arguments, tool, rules or result changed",
+            )  # fmt: skip
+    silence = job.loop.harness.on_no_approver
+    words = [w for w, on in vars(kind).items() if on and w != "known"]
+    paid = sum(r.cost or 0 for r in await store.ledger(item=job.owner))
+    return await store.ask(
+        Card(
+            card=named,
+            item=job.owner,
+            run=job.run,
+            loop=job.loop.name,
+            kind="approval",
+            key=p.place.key,
+            tool=p.name,
+            arguments=p.arguments,
+            tool_digest=spec.digest,
+            policy_digest=policy,
+            tree=p.tree,
+            by=p.by,
+            why=f"{decision.reason} ({decision.rule})",
+            evidence=p.evidence,
+            cost=paid,
+            diff=p.diff,
+            reach=f"{p.connector} ({', '.join(words) or 'unlabelled'})",
+            asked_at=now,
+            deadline=now + int(silence.after.total_seconds() * 1000) if silence else None,
+            on_deadline=silence.then if silence else None,
+        ),
+        notice={"kind": "card", "card": named},
+        fence=job.fence,
+    )
+
+
+async def _make(
+    job: Job, p: Proposal, decision: Decision, kind: Traits, card: str | None
+) -> ToolResult | Asked | Stop:
+    intent = job.intent(
+        p.place,
+        "tool",
+        p.name,
+        by=p.by,
+        rule=decision.rule,
+        args=p.arguments,
+        repeatable=kind.read_only or kind.idempotent,
+        timeout_s=TOOL_TIMEOUT_S,
+        head=p.head,
+        card=card,
+        tree=p.tree,
+        needs=p.needs,
+    )
+    outcome = await job.world.edge.tool(
+        await job.world.connector(p.connector),
+        p.tool,
+        intent,
+        labels=("untrusted",) if kind.untrusted else (),
+        timeout_s=TOOL_TIMEOUT_S,
+        max_bytes=MAX_RESULT_BYTES,
+    )
+    if isinstance(outcome, Refused):
+        return outcome.stop
+    if isinstance(outcome, InDoubt):
+        return Asked(outcome.card)
+    job.results[p.place.key] = outcome
+    return result_of(job, p.place.key, p.head)
+
+
+async def refuse(job: Job, p: Proposal, rule: str, reason: str) -> ToolResult:
+    """Put a refusal on record as the call's result, so that a replay refuses alike."""
+    text = f"Refused ({rule}): {reason}."
+    recorded = await job.world.store.record(
+        p.place, kind="tool", name=p.name, head=p.head, head_after=p.head, args=p.arguments,
+        result=vars(ToolResult(text, is_error=True, structured={"refused": rule})),
+        labels=("refused",), fence=job.fence, now=now_ms(),
+    )  # fmt: skip
+    job.results[p.place.key] = recorded
+    return result_of(job, p.place.key, p.head)
+
+
+def result_of(job: Job, key: str, head: str) -> ToolResult:
+    """The result on record at `key`."""
+    return ToolResult(**job.recorded(key, head).result)

@@ -1,0 +1,112 @@
+"""Find what there is to do, and put what is new in the inbox."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from governance.conversation import EMPTY_HEAD
+from governance.effects import Stop
+from governance.errors import DriverError
+from governance.evidence import FoundItems
+from governance.limits import item_budgets
+from governance.parts import short_id
+from governance.records import Finding, ItemRow
+from governance.seats import loop_principal
+from tasks.gate import Asked, Proposal, pass_gate, result_of
+from tasks.job import Job, current, stop_of
+from tasks.lane import Said
+from tasks.step import Answer, Receipt, Step, effect, kept, stopped
+from tasks.world import now_ms
+
+
+@effect("look")
+async def _look(step: Step) -> Answer:
+    job = current()
+    find = job.loop.find
+    assert find is not None
+    connector, _, tool = find.tool.partition(".")
+    outcome = await pass_gate(
+        job,
+        Proposal(
+            place=step.place,
+            by=loop_principal(job.loop),
+            grants=job.loop.mcp_servers,
+            connector=connector,
+            tool=tool,
+            arguments=find.arguments,
+        ),
+    )
+    assert not isinstance(outcome, Asked), "a heartbeat asks nobody"
+    if isinstance(outcome, Stop):
+        return stopped(step, outcome)
+    digest = await job.world.store.receipt(step.key)
+    assert digest is not None
+    return kept(step, digest)
+
+
+async def look(job: Job) -> str | Stop | None:
+    """The cheap look: what the loop's `find` tool sees, None when there is nothing. No model is asked."""
+    step = Step(job.place(0, "look", 0, 0), "look for work")
+    try:
+        receipt = cast(Receipt, await _look(step))
+    except DriverError as error:
+        return Stop("unavailable", str(error))
+    if stop := stop_of(receipt):
+        return stop
+    seen = result_of(job, step.key, EMPTY_HEAD)
+    if seen.is_error:
+        return Stop("unavailable", f"the look for work failed: {seen.text}")
+    return None if seen.data in ([], {}) or not seen.text.strip() else seen.text
+
+
+def findings_in(said: Said) -> tuple[Finding, ...] | Stop:
+    """The lead's answer as findings, or the stop that it does not follow the schema."""
+    try:
+        found = FoundItems.model_validate_json(said.text)
+    except ValidationError as error:
+        return Stop(
+            "malformed", f"the findings do not follow the schema: {error.error_count()} problems"
+        )
+    return tuple(Finding(f.dedupe, f.title, f.brief, f.reproduce) for f in found.findings)
+
+
+def whole_loop(job: Job, brief: str) -> tuple[Finding, ...]:
+    """The one finding of a loop that has no look of its own; while it is open, nothing else is."""
+    return (Finding(job.loop.name, job.loop.intent or job.loop.name, brief),)
+
+
+@dataclass(frozen=True)
+class _Findings:
+    every: tuple[Finding, ...]
+    summary: str
+
+
+async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow, ...]:
+    """T2: the findings that are new, and their dispatch, in one transaction."""
+    limit = job.loop.find.max_items if job.loop.find else 1
+    kept_now = findings[:limit]
+    left = len(findings) - len(kept_now)
+    summary = f"{len(kept_now)} found" + (f", {left} left for next time" if left else "")
+    return await _found(len(kept_now), _Findings(kept_now, summary))
+
+
+@task(
+    name="found",
+    task_run_name="put {count} in the inbox",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def _found(count: int, findings: _Findings) -> tuple[ItemRow, ...]:
+    job = current()
+    return await job.world.store.found(
+        job.run,
+        tuple((short_id("i", job.loop.name, f.dedupe, job.run), f) for f in findings.every),
+        definition=job.definition,
+        budgets=item_budgets(job.loop, job.run),
+        state=None,
+        summary=findings.summary,
+        now=now_ms(),
+    )

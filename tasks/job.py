@@ -1,0 +1,135 @@
+"""What do the tasks of one process share about the work in hand?
+
+A job is one life of one item, or one heartbeat. It is found through a context variable, because task inputs must
+stay small: a conversation is never a task's input, so the cost of a step does not grow with what was said before.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from governance.conversation import EMPTY_HEAD, ToolSpec
+from governance.effects import (
+    InDoubt,
+    Intent,
+    Kind,
+    Place,
+    Principal,
+    Recorded,
+    Refused,
+    Stop,
+)  # fmt: skip
+from governance.errors import Diverged
+from governance.parts import Json
+from governance.records import Entry, ItemRow
+from governance.seats import Pinned
+from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
+from tasks.world import World, now_ms
+
+if TYPE_CHECKING:
+    from tasks.desk import Desk
+
+SEND_WITHIN_MS = 60_000
+"""An admitted effect whose first byte is later than this is not sent: its fence may be stale."""
+LEASE_MARGIN_MS = 120_000
+
+
+@dataclass
+class Job:
+    """One life of an item (`item` is set) or one heartbeat (`item` is None)."""
+
+    world: World
+    pinned: Pinned
+    run: str
+    owner: str
+    fence: int = 0
+    item: ItemRow | None = None
+    definition: str = ""
+    """Digest of what a heartbeat pins for the items it finds."""
+    asking: dict[str, object] = field(default_factory=dict)
+    """What tasks under way work on, by step key."""
+    results: dict[str, Recorded] = field(default_factory=dict)
+    """Everything done so far, by key: one SELECT when the life began, then kept up to date."""
+
+    def __post_init__(self) -> None:
+        self.loop = self.pinned.loop
+        self.desk: Desk | None = None
+        self.base = self.item.base or "" if self.item else ""
+        self._tools: dict[str, tuple[ToolSpec, ...]] = {}
+
+    async def tools(self, connector: str) -> tuple[ToolSpec, ...]:
+        """What a connector offers, as it stood when this life first asked."""
+        if connector not in self._tools:
+            self._tools[connector] = await (await self.world.connector(connector)).tools()
+        return self._tools[connector]
+
+    def remember(self, entries: tuple[Entry, ...]) -> None:
+        """Take over what the journal has as done."""
+        for e in entries:
+            if e.status == "done" and e.result is not None:
+                self.results[e.key] = Recorded(
+                    e.result, e.labels, e.tree, e.head_before, e.args, e.kind
+                )
+
+    @property
+    def rounds(self) -> range:
+        """The rounds a maker has for one item."""
+        assert self.loop.goal is not None
+        return range(1, self.loop.goal.max_rounds + 1)
+
+    def place(self, round: int, lane: str, step: int, ordinal: int) -> Place:
+        """A place in this job."""
+        return Place(self.run, self.owner, round, lane, step, ordinal)
+
+    def intent(
+        self, place: Place, kind: Kind, name: str, *, by: Principal, rule: str, args: Json,
+        repeatable: bool, timeout_s: float, head: str = EMPTY_HEAD, card: str | None = None,
+        tree: str | None = None, needs: tuple[str, ...] = (), attributes: Mapping[str, object] | None = None,
+    ) -> Intent:  # fmt: skip
+        """What T4 judges, with this life's fence and moments."""
+        now = now_ms()
+        return Intent(
+            place=place, kind=kind, name=name, principal=by, rule=rule, head=head, args=args,
+            fence=self.fence, now=now, send_by=now + SEND_WITHIN_MS,
+            lease=now + int(timeout_s * 1000) + LEASE_MARGIN_MS, repeatable=repeatable, card=card,
+            tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * 60_000,
+            attributes=dict(attributes or {}),
+        )  # fmt: skip
+
+    async def receipt(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Answer:
+        """The outcome of the edge as a task run returns it."""
+        if isinstance(outcome, Refused):
+            return stopped(step, outcome.stop)
+        if isinstance(outcome, InDoubt):
+            return waiting(step, f"may have happened before; card {outcome.card}")
+        self.results[step.key] = outcome
+        digest = await self.world.store.receipt(step.key)
+        assert digest is not None, step.key
+        return kept(step, digest)
+
+    def recorded(self, key: str, head: str) -> Recorded:
+        """What is on record at `key`. Raises `Diverged` when it was asked after another conversation."""
+        found = self.results[key]
+        if found.head != head:
+            raise Diverged(key, f"asked at head {found.head[:19]}", f"head {head[:19]}")
+        return found
+
+
+_current: ContextVar[Job] = ContextVar("job")
+
+
+def current() -> Job:
+    """The job of this flow run."""
+    return _current.get()
+
+
+def enter(job: Job) -> None:
+    """Make it the job of this flow run; a flow run's process has one."""
+    _current.set(job)
+
+
+def stop_of(receipt: Receipt) -> Stop | None:
+    """The stop a receipt carries, if any."""
+    told = receipt["stop"]
+    return Stop(told["reason"], told["detail"]) if told else None  # pyright: ignore[reportArgumentType]

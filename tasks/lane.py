@@ -1,0 +1,141 @@
+"""What has been said in one conversation so far, and what comes next in it?
+
+A lane is rebuilt from the journal on every life by asking the same questions again: recorded answers are folded in
+without any call, and the chained head proves that it is the same conversation.
+"""
+
+from dataclasses import dataclass
+
+from governance.briefs import delegate_brief
+from governance.conversation import (
+    EMPTY_HEAD,
+    Reply,
+    ToolCall,
+    ToolResult,
+    assistant,
+    chain,
+    tool_results,
+    user,
+)
+from governance.effects import Place, Stop
+from governance.limits import stalled, stop_of
+from governance.parts import Json, Part
+from governance.seats import Seat, subagent_seat
+from tasks.job import Job
+from tasks.step import Step
+
+
+@dataclass(frozen=True)
+class Said:
+    """A conversation that came to its end: the last words, and the whole last answer."""
+
+    text: str
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A conversation that cannot go on until a person has answered."""
+
+
+class Lane:
+    """One agent on one brief."""
+
+    def __init__(
+        self, job: Job, seat: Seat, *, name: str, round: int, brief: str, schema: type[Part] | None = None
+    ) -> None:  # fmt: skip
+        self.job, self.seat, self.name, self.round, self.schema = job, seat, name, round, schema
+        self.step = 0
+        self.reply: Reply | None = None
+        self.last: Reply | None = None
+        self.history: list[tuple[ToolCall, ToolResult]] = []
+        self.delegated: dict[int, ToolResult | None] = {}
+        self.messages: tuple[Json, ...] = ()
+        self.head = EMPTY_HEAD
+        self._add(user(brief))
+
+    def place(self, ordinal: int) -> Place:
+        """The place of an effect of the step at hand: 0 the model's, then the calls in the model's order."""
+        return self.job.place(self.round, self.name, self.step, ordinal)
+
+    @property
+    def ask(self) -> Step:
+        """The step that asks the model."""
+        return Step(self.place(0), f"{self.seat.agent} thinks ({self.step + 1})")
+
+    @property
+    def acts(self) -> Step:
+        """The step that makes the calls of the answer at hand."""
+        calls = self.calls
+        named = ", ".join(c.name for c in calls[:3]) + (", …" if len(calls) > 3 else "")
+        return Step(self.place(len(calls) + 1), f"{self.seat.agent} uses {named}")
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """What the answer at hand wants done."""
+        return self.reply.calls if self.reply else ()
+
+    def heard(self, key: str) -> Reply:
+        """Fold in the model's answer at `key`."""
+        self.reply = Reply.from_json(self.job.recorded(key, self.head).result)
+        self.last = self.reply
+        self._add(assistant(self.reply))
+        return self.reply
+
+    def saw(self, results: tuple[ToolResult, ...]) -> None:
+        """Fold in what the calls of the answer at hand came to, and go on to the next step."""
+        pairs = tuple(zip(self.calls, results, strict=True))
+        self.history.extend(pairs)
+        self._add(tool_results(pairs))
+        self._next()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the model paused by itself and only wants to be asked again."""
+        return self.reply is not None and self.reply.stop == "pause_turn"
+
+    def go_on(self) -> None:
+        """Ask again with what was said so far."""
+        self._next()
+
+    def children(self) -> "dict[int, Lane]":
+        """A child lane for each call that is a delegation, by ordinal; it knows only what the task says."""
+        delegates = {d.name: d for d in self.seat.delegates}
+        return {
+            n: Lane(
+                self.job,
+                subagent_seat(self.job.pinned, delegates[call.name]),
+                name=f"{self.name}-{self.step}-{n}-{call.name}",
+                round=self.round,
+                brief=delegate_brief(str(call.arguments.get("task", ""))),
+            )
+            for n, call in enumerate(self.calls, 1)
+            if call.name in delegates
+        }
+
+    def compacted(self, key: str) -> None:
+        """Replace what was said by the summary at `key`; the brief stays."""
+        summary = Reply.from_json(self.job.recorded(key, self.head).result)
+        brief = self.messages[0]
+        self.messages, self.last = (), None
+        self.head = chain(self.head, ({"compacted": summary.text},))
+        self._add(
+            {"role": "user", "content": [*brief["content"], {"type": "text", "text": summary.text}]}
+        )
+        self._next()
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why this conversation must end now, judged by what was said and done."""
+        if self.reply and (stop := stop_of(self.reply)):
+            return stop
+        return stalled(self.history, self.job.loop.harness.stall_after)
+
+    def _next(self) -> None:
+        self.step += 1
+        self.reply = None
+        self.delegated = {}
+
+    def _add(self, message: Json) -> None:
+        self.messages = (*self.messages, message)
+        self.head = chain(self.head, (message,))

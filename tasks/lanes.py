@@ -1,0 +1,64 @@
+"""Who talks to whom about what: the lanes a loop is made of."""
+
+from governance.briefs import checker_brief, item_brief, lead_brief, maker_brief, whole_loop_brief
+from governance.effects import Evidence
+from governance.evidence import FoundItems, Verdict
+from governance.parts import Json
+from governance.seats import lead_seat, subagent_seat
+from tasks.job import Job
+from tasks.lane import Lane, Said
+
+
+async def known(job: Job) -> str | None:
+    """The state page, as a lead is told it."""
+    page = await job.world.store.state(job.loop.name)
+    return page.body if page else None
+
+
+def finder(job: Job, seen: str, state: str | None) -> Lane:
+    """The lead of a heartbeat: what was seen in, findings by schema out."""
+    seat = lead_seat(job.pinned, heartbeat=True)
+    brief = lead_brief(job.loop, seen, state)
+    return Lane(job, seat, name="lead", round=0, brief=brief, schema=FoundItems)
+
+
+def lead(job: Job, state: str | None) -> Lane:
+    """The lead of a loop without a goal, on one item."""
+    assert job.item is not None
+    seat = lead_seat(job.pinned, heartbeat=False)
+    finding = job.item.finding
+    brief = (
+        finding.brief if finding.dedupe == job.loop.name else item_brief(job.loop, finding, state)
+    )
+    return Lane(job, seat, name="lead", round=0, brief=brief)
+
+
+def whole_brief(job: Job, state: str | None) -> str:
+    """What the lead of a loop without a look is asked."""
+    return whole_loop_brief(job.loop, state)
+
+
+def maker(job: Job, round: int, base: Json, last: str) -> Lane:
+    """The maker's try in one round."""
+    assert job.item is not None
+    agent = job.loop.agent("maker")
+    assert agent is not None
+    brief = maker_brief(job.loop, job.item.finding, str(base["output"]), last)
+    return Lane(job, subagent_seat(job.pinned, agent), name="maker", round=round, brief=brief)
+
+
+def checker(job: Job, round: int, said: Said, proof: Json, evidence: tuple[Evidence, ...]) -> Lane:
+    """The checker's look at one verified result; nothing of the maker's conversation but its summary."""
+    assert job.item is not None
+    agent = job.loop.agent("checker")
+    assert agent is not None
+    brief = checker_brief(
+        job.item.finding,
+        diff=str(proof["diff"]),
+        dropped=str(proof["dropped"]),
+        verifier=str(proof["output"]),
+        summary=said.text,
+        evidence=evidence,
+    )
+    seat = subagent_seat(job.pinned, agent)
+    return Lane(job, seat, name="checker", round=round, brief=brief, schema=Verdict)

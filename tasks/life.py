@@ -1,0 +1,106 @@
+"""Take up one item, and put it down again."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from governance.effects import Refused, Stop
+from governance.parts import Json
+from governance.pinned import Pinned
+from governance.records import Claimed, RunRow
+from governance.statepage import people_of, state_page
+from tasks.desk import Desk
+from tasks.job import Job, current, enter
+from tasks.people import collect_answers
+from tasks.world import World, now_ms, open_world
+
+LEASE_MS = 3_600_000
+"""After so long without an end a life's open effects belong to nobody."""
+
+
+@asynccontextmanager
+async def take(item: str) -> AsyncGenerator[Job | Stop]:
+    """One life of an item: answers given meanwhile are read first, then the fence is taken (T3).
+
+    Not being given the item is a value. Whatever this life opened is closed behind it.
+    """
+    async with open_world() as world:
+        claimed = await claim(world, item)
+        if isinstance(claimed, Stop):
+            yield claimed
+            return
+        job = await _begin(world, claimed)
+        try:
+            yield job
+        finally:
+            if job.desk:
+                await job.desk.close()
+
+
+async def claim(world: World, item: str) -> Claimed | Stop:
+    """T3 for this flow run, with the lives the pinned definition allows."""
+    row = await world.store.item(item)
+    if row is None:
+        return Stop("cancelled", f"there is no item {item!r} in this store")
+    await collect_answers(world, row)
+    pinned = Pinned.model_validate_json(await world.store.definition(row.definition))
+    claimed = await world.store.claim(
+        item,
+        flow_run=str(flow_run.id),
+        now=now_ms(),
+        lease=now_ms() + LEASE_MS,
+        max_lives=pinned.loop.harness.max_lives,
+    )
+    return claimed.stop if isinstance(claimed, Refused) else claimed
+
+
+async def _begin(world: World, claimed: Claimed) -> Job:
+    row = claimed.item
+    pinned = Pinned.model_validate_json(await world.store.definition(row.definition))
+    job = Job(world, pinned, run=row.run, owner=row.item, fence=row.fence, item=row)
+    job.remember(claimed.journal)
+    if pinned.loop.workspace:
+        job.desk = Desk(job)
+        if not job.base:
+            repository, _ = await world.repository(pinned.loop.workspace.repository)
+            job.base = await repository.fetch(pinned.loop.workspace.ref)
+            await world.store.advance(
+                row.item, fence=row.fence, round=row.round, base=job.base, now=now_ms()
+            )
+    enter(job)
+    return job
+
+
+async def close(job: Job, outcome: Json, stop: Stop | None) -> RunRow:
+    """T9: what the item amounted to and the state page that says so, in one transaction."""
+    return await _close(stop.reason if stop else "done", _Ending(outcome, stop))
+
+
+@dataclass(frozen=True)
+class _Ending:
+    outcome: Json
+    stop: Stop | None
+
+
+@task(name="close", task_run_name="close: {word}", cache_policy=NO_CACHE, persist_result=False)
+async def _close(word: str, ending: _Ending) -> RunRow:
+    job = current()
+    assert job.item is not None
+    store, loop = job.world.store, job.loop.name
+    status = "stopped" if ending.stop else "done"
+    ended = replace(job.item, status=status, outcome=ending.outcome, stop=ending.stop)
+    others = [i for i in await store.items(loop=loop) if i.item != ended.item]
+    page = await store.state(loop)
+    return await store.close(
+        ended.item,
+        fence=job.fence,
+        status=status,
+        outcome=ending.outcome,
+        stop=ending.stop,
+        state=state_page(loop, [ended, *others], people_of(page.body if page else None)),
+        now=now_ms(),
+    )

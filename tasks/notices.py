@@ -1,0 +1,63 @@
+"""Tell people, once: a card waits, a heartbeat is over."""
+
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
+from prefect.settings import PREFECT_UI_URL
+
+from governance.approvals import plain
+from governance.parts import usd
+from governance.records import Card, Outgoing, RunRow
+from tasks.people import moment
+from tasks.world import World
+
+
+async def notify(world: World, due: Outgoing) -> None:
+    """Send one notice through every notification block the organisation names; none named, none sent."""
+    told = await _words(world, due)
+    if told is None:
+        return
+    subject, body = told
+    for name in world.registry.organisation.alerts:
+        block = await Block.aload(name)
+        if not isinstance(block, NotificationBlock):
+            raise TypeError(f"alerts in org.yaml: {name!r} is no notification block")
+        await block.notify(world.screen.text(body), world.screen.text(subject))
+
+
+async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
+    if due.payload["kind"] == "card":
+        card = await world.store.card(str(due.payload["card"]))
+        return await _card(world, card) if card else None
+    run = await world.store.run(str(due.payload["run"]))
+    return await _run(world, run) if run else None
+
+
+async def _card(world: World, card: Card) -> tuple[str, str]:
+    item = await world.store.item(card.item)
+    until = moment(card.deadline) if card.deadline else "none, it waits"
+    return (
+        f"{card.loop}: {plain(card.tool)} waits for you",
+        f"{plain(card.why)}\n"
+        f"Cost so far: {usd(card.cost):.4f} USD (computed at list price)\n"
+        f"Deadline: {until}\n"
+        f"Answer: {link(item.flow_run if item else None)} or `loops approve {card.card}`",
+    )
+
+
+async def _run(world: World, run: RunRow) -> tuple[str, str]:
+    items = await world.store.items(run=run.run)
+    spent = sum(r.cost or 0 for r in await world.store.ledger(run=run.run))
+    ended = "\n".join(
+        f"- {plain(i.finding.title)}: {i.status}" + (f" ({i.stop.reason})" if i.stop else "")
+        for i in items
+    )
+    return (
+        f"{run.loop}: run {run.run} is over",
+        f"{run.summary or 'nothing found'}\n{ended}\n"
+        f"Cost: {usd(spent):.4f} USD (computed at list price)\n{link(run.flow_run)}",
+    )
+
+
+def link(flow_run: str | None) -> str:
+    """Where a flow run is in the Prefect UI."""
+    return f"{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run}"

@@ -1,0 +1,66 @@
+"""Send what the store says must be sent: dispatches, wake-ups, notices. Repeating it sends nothing twice.
+
+A dispatch is idempotent in Prefect by its key; a wake-up of a run that is already awake is refused by Prefect and
+is then done; a notice may, at worst, arrive once more after a crash between sending and noting it.
+"""
+
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
+
+from governance.records import Outgoing
+from tasks.notices import notify
+from tasks.people import form_answer
+from tasks.world import World, now_ms
+
+
+async def drain(world: World) -> int:
+    """Send everything that is due; how many went out."""
+    count = 0
+    for due in await world.store.outbox():
+        match due.kind:
+            case "dispatch":
+                flow_run = await _dispatch(due)
+                await world.store.sent(due.kind, due.key, now=now_ms(), flow_run=flow_run)
+            case "resume":
+                if not await _resume(world, due):
+                    continue
+                await world.store.sent(due.kind, due.key, now=now_ms())
+            case "notice":
+                await notify(world, due)
+                await world.store.sent(due.kind, due.key, now=now_ms())
+        count += 1
+    return count
+
+
+async def _dispatch(due: Outgoing) -> str:
+    """One work run for the item; asking again returns the run that is already there."""
+    loop, item = str(due.payload["loop"]), str(due.payload["item"])
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name(f"work/{loop}")
+        run = await client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={"loop": loop, "item": item, "title": str(due.payload.get("title", item))},
+            idempotency_key=due.key,
+        )
+    return str(run.id)
+
+
+async def _resume(world: World, due: Outgoing) -> bool:
+    """Wake the item's flow run if it is suspended; False while it is still on its way to being suspended."""
+    item = await world.store.item(str(due.payload["item"]))
+    if item is None or item.flow_run is None or item.status in ("done", "stopped"):
+        return True
+    cards = await world.store.cards(item=item.item, open_only=False)
+    asked = [c for c in cards if c.posted_n == item.posted_n]
+    async with get_client() as client:
+        try:
+            run = await client.read_flow_run(UUID(item.flow_run))
+        except ObjectNotFound:
+            return True
+        if run.state_type == StateType.PAUSED:
+            answer = await client.resume_flow_run(UUID(item.flow_run), run_input=form_answer(asked))
+            return answer.status.value == "ACCEPT"
+        return item.status != "waiting"

@@ -1,0 +1,93 @@
+"""Put open cards before a person, and read what they answered.
+
+The form a person fills in is Prefect's suspended run; the answer that counts is the store's. Every form is posted
+under a fresh key, since a key that was used once makes the run impossible to resume (Prefect 3.8.8: 409 on save).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect.flow_runs import asuspend_flow_run
+from prefect.input import RunInput
+from prefect.input.actions import aread_flow_run_input
+from prefect.input.run_input import keyset_from_base_key
+from pydantic import Field, create_model
+
+from governance.approvals import form_markdown
+from governance.parts import Json
+from governance.records import Card, ItemRow
+from tasks.job import Job
+from tasks.world import World, now_ms
+
+CLAIMED = "claimed"
+"""How an answer is recorded whose giver is not proven to be who they say."""
+
+
+def field_of(card: str) -> str:
+    """The form's field for a card."""
+    return f"card_{card}"
+
+
+def answers_form(cards: Sequence[Card]) -> type[RunInput]:
+    """One form for all open cards: an answer for each that must be chosen, a reason, and who answers."""
+    choice = Literal["approve", "reject", "later"]
+    fields: dict[str, Any] = {
+        field_of(c.card): (choice, Field(title=c.tool, description=f"Card {c.card}: {c.tool}"))
+        for c in cards
+    }
+    fields["approver"] = (
+        str,
+        Field(min_length=1, title="Your name", description="Recorded as claimed."),
+    )
+    fields["reason"] = (str, Field(default="", title="Reason", description="The agent reads it."))
+    return create_model("Approval", __base__=RunInput, **fields)
+
+
+def moment(ms: int) -> str:
+    """A time as people read it, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+async def collect_answers(world: World, item: ItemRow) -> None:
+    """Take over what was answered in Prefect under the last form's key; the store's first answer wins."""
+    if not item.posted_key or not item.flow_run:
+        return
+    keys = keyset_from_base_key(f"suspended-{item.posted_key}")
+    told = await aread_flow_run_input(keys["response"], flow_run_id=UUID(item.flow_run))
+    if not isinstance(told, dict):
+        return
+    for card in await world.store.cards(item=item.item):
+        answer = told.get(field_of(card.card))
+        if answer in ("approve", "reject"):
+            await world.store.answer(
+                card.card,
+                answer=answer,
+                by=f"{CLAIMED}: {told.get('approver', 'nobody')}",
+                reason=str(told.get("reason", "")),
+                now=now_ms(),
+            )
+
+
+async def wait_for_people(job: Job) -> None:
+    """Suspend this flow run under one form for all open cards; comes back only when none is open any more."""
+    cards = await job.world.store.cards(item=job.owner)
+    if not cards:
+        return
+    if job.desk:
+        await job.desk.close()
+    key = await job.world.store.posted(job.owner, fence=job.fence, now=now_ms())
+    shown = [(c, moment(c.asked_at), moment(c.deadline) if c.deadline else None) for c in cards]
+    form = answers_form(cards).with_initial_data(description=form_markdown(shown))
+    await asuspend_flow_run(wait_for_input=form, key=key)
+
+
+def form_answer(cards: Sequence[Card]) -> Json:
+    """The run input that resumes a flow whose cards were answered in the store.
+
+    It carries literals and card ids only: Prefect renders a run input as a template, so no word of a person or an
+    agent may stand in it. Who answered, and why, is in the store.
+    """
+    answers = {field_of(c.card): c.answer or "later" for c in cards}
+    return {**answers, "approver": "answered in the store", "reason": ""}

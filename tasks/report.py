@@ -1,0 +1,84 @@
+"""Say how it ended: to the store, to people, and as the state Prefect shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from governance.approvals import inline
+from governance.effects import Evidence, Stop
+from governance.parts import Json, usd
+from governance.statepage import outcome_of
+from tasks.job import Job
+from tasks.life import close
+from tasks.outbox import drain
+from tasks.world import now_ms
+
+BY_PEOPLE = ("rejected", "expired", "cancelled", "denied")
+"""Stops that somebody decided: no failure, and no success either."""
+
+
+def ended(stop: Stop) -> State[Any]:
+    """The state of a flow run that a stop ended: never Completed, and named by its reason."""
+    name = stop.reason.replace("_", " ").capitalize()
+    kind = Cancelled if stop.reason in BY_PEOPLE else Failed
+    return kind(name=name, message=stop.detail)
+
+
+async def amounts_to(
+    job: Job, evidence: Sequence[Evidence], links: Mapping[str, object], claims: str
+) -> Json:
+    """What an item amounted to: evidence and actions as the store has them, an agent's words as its claims."""
+    labels = job.world.registry.organisation.labels
+    rows = await job.world.store.ledger(item=job.owner)
+    acted = [
+        r.name
+        for r in rows
+        if r.status == "done"
+        and (r.kind == "push" or (r.kind == "tool" and not getattr(labels(r.name), "read_only", 0)))
+    ]
+    return outcome_of(
+        evidence=[f"{e.kind}: {e.verdict} by {e.by} about {e.tree[:12]}" for e in evidence],
+        actions=acted,
+        claims=claims,
+        links=links,
+    )
+
+
+async def finish(job: Job, outcome: Json | Stop) -> State[Any]:
+    """Close the item, send what is due, and show what it cost and came to."""
+    stop = outcome if isinstance(outcome, Stop) else None
+    kept = await amounts_to(job, (), {}, "") if isinstance(outcome, Stop) else outcome
+    await close(job, kept, stop)
+    await drain(job.world)
+    await _artifact(job, stop.detail if stop else "Done.", kept)
+    return ended(stop) if stop else Completed(name="Done", message="verified, accepted, delivered")
+
+
+async def report(job: Job, found: int, stop: Stop | None) -> State[Any]:
+    """End a heartbeat: hand out what was found, or close the run that found nothing."""
+    if stop:
+        await job.world.store.end_run(job.run, stop=stop, now=now_ms())
+    await drain(job.world)
+    await _artifact(job, stop.detail if stop else f"{found} put in the inbox.", {})
+    return ended(stop) if stop else Completed(name="Done", message=f"{found} put in the inbox")
+
+
+async def _artifact(job: Job, headline: str, outcome: Json) -> None:
+    store = job.world.store
+    rows = await (store.ledger(item=job.owner) if job.item else store.ledger(run=job.run))
+    paid = sum(r.cost or 0 for r in rows)
+    unpriced = sum(r.cost_status == "unpriced" for r in rows)
+    lines = [
+        f"## {inline(job.loop.name)}",
+        inline(headline),
+        f"Cost: **{usd(paid):.6f} USD**, computed at list price, not reconciled"
+        + (f"; {unpriced} calls without a price" if unpriced else ""),
+        *(
+            f"- {inline(str(fact))}"
+            for fact in (*outcome.get("evidence", ()), *outcome.get("actions", ()))
+        ),
+    ]
+    await acreate_markdown_artifact("\n\n".join(lines), key=f"report-{job.owner}")
