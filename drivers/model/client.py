@@ -44,9 +44,9 @@ class AnthropicModel:
     def __init__(self, base_url: str, api_key: str, *, cache: Cache = "5m") -> None:
         """Take the URL above `/v1/messages` and the key; neither is ever read from the environment.
 
-        Raises `Rejected` for a key no header can carry.
+        Raises `Rejected` for a URL that names no host over HTTP, and for a key no header can carry.
         """
-        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._host = _host(base_url)
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise Rejected(
                 f"model provider {self._host!r}", "its key is empty or not printable ASCII"
@@ -166,6 +166,20 @@ class AnthropicModel:
         # ANTHROPIC_CUSTOM_HEADERS is read whatever is passed, and could replace the key (2.8.0, `_client.py`).
         sdk._custom_headers = {}  # pyright: ignore[reportPrivateUsage]
         return sdk
+
+
+def _host(base_url: str) -> str:
+    """Host and port; never the user and password a URL may hold."""
+    try:
+        url = urlsplit(base_url)
+        valid = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        valid, url = False, None
+    if not valid or url is None:
+        raise Rejected(
+            "model provider", "its URL is none. Write it as https://host, without /v1/messages."
+        )
+    return url.netloc.rpartition("@")[2]
 
 
 async def _json(response: "httpx2.Response") -> object:
