@@ -210,7 +210,10 @@ class Loop(Part):
     """The files its maker works on."""
     goal: Goal | None = None
     """What must be true before a result counts; needs a workspace, a maker and a checker."""
-    deliver: tuple[Annotated[Deliver, BeforeValidator(_deliver)], ...] = ()
+    deliver: tuple[
+        Annotated[Deliver, BeforeValidator(_deliver, json_schema_input_type=ToolName | Deliver)],
+        ...,
+    ] = ()
     """Each proposed by the loop itself, in order, once there is evidence."""
     harness: Harness = Harness()
     """Its limits and its approvals."""

@@ -1,0 +1,146 @@
+"""prefect.yaml says what the registry says, and Prefect reads it the way we mean it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from cli.main import cli
+from cli.render import rendered
+from cli.source import load_registry
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = ROOT / "registry"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+def render(*args: object) -> Result:
+    return CliRunner().invoke(cli, ["render", "--registry", str(REGISTRY), *map(str, args)])
+
+
+def deployments() -> dict[tuple[str, str], dict[str, object]]:
+    content = yaml.safe_load(rendered(load_registry(REGISTRY)))
+    return {(d["entrypoint"].rpartition(".")[2], d["name"]): d for d in content["deployments"]}
+
+
+def test_the_committed_file_is_fresh():
+    assert (ROOT / "prefect.yaml").read_text() == rendered(load_registry(REGISTRY)), (
+        "run `loops render`"
+    )
+
+
+def test_every_loop_has_a_heartbeat_and_a_work_deployment():
+    assert sorted(deployments()) == [
+        ("heartbeat", "morning-triage-loop"),
+        ("heartbeat", "night-fix"),
+        ("heartbeat", "ticket-triage"),
+        ("housekeeping", "housekeeping"),
+        ("work", "morning-triage-loop"),
+        ("work", "night-fix"),
+        ("work", "ticket-triage"),
+    ]
+
+
+def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
+    assert deployments()["heartbeat", "night-fix"] == {
+        "name": "night-fix",
+        "entrypoint": "flows.heartbeat.heartbeat",
+        "parameters": {"loop": "night-fix"},
+        "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin"}],
+        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+        "work_pool": {"name": "loops"},
+    }
+
+
+def test_work_has_no_schedule_and_housekeeping_runs_every_minute():
+    assert deployments()["work", "night-fix"]["schedules"] == []
+    assert deployments()["housekeeping", "housekeeping"]["schedules"] == [{"interval": 60}]
+
+
+def test_an_overlap_may_wait_and_a_loop_without_a_schedule_never_fires(tmp_path: Path):
+    root = shutil.copytree(REGISTRY, tmp_path / "registry")
+    loop = root / "loops" / "ticket-triage.yaml"
+    text = loop.read_text().replace(
+        'schedule: "15 * * * 1-5", timezone: Europe/Berlin', "overlap: enqueue"
+    )
+    loop.write_text(text)
+    content = yaml.safe_load(rendered(load_registry(root)))
+    found = next(
+        d
+        for d in content["deployments"]
+        if d["name"] == "ticket-triage" and "concurrency_limit" in d
+    )
+    assert found["schedules"] == []
+    assert found["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_check_tells_a_stale_file_with_a_diff(tmp_path: Path):
+    target = tmp_path / "prefect.yaml"
+    assert render("--output", target).exit_code == 0
+    assert render("--output", target, "--check").exit_code == 0
+    target.write_text(target.read_text().replace("0 2 * * *", "0 3 * * *"))
+    done = render("--output", target, "--check")
+    assert done.exit_code == 1
+    assert "-  - cron: 0 3 * * *\n+  - cron: 0 2 * * *\n" in done.output
+    assert "0 3 * * *" in target.read_text()
+    target.unlink()
+    assert render("--output", target, "--check").exit_code == 1
+    assert not target.exists()
+
+
+def test_code_is_cloned_at_exactly_one_commit(tmp_path: Path):
+    target = tmp_path / "prefect.yaml"
+    done = render(
+        "--output", target, "--git", "https://git.northwind.example/loops.git", "--commit", SHA
+    )
+    assert done.exit_code == 0, done.output
+    step = {"repository": "https://git.northwind.example/loops.git", "commit_sha": SHA}
+    assert yaml.safe_load(target.read_text())["pull"] == [
+        {"prefect.deployments.steps.git_clone": step}
+    ]
+    assert render("--output", target, "--check").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--git", "https://x.example/a.git"],
+        ["--commit", SHA],
+        ["--git", "https://x.example/a.git", "--commit", "main"],
+        ["--git", "https://x.example/a.git", "--commit", SHA[:12]],
+        ["--git", "https://user:hunter2@x.example/a.git", "--commit", SHA],
+        ["--git", "https://x.example/{{ prefect.blocks.secret.x }}", "--commit", SHA],
+        ["--git", "ext::sh -c id", "--commit", SHA],
+    ],
+)
+def test_a_moving_commit_or_a_password_is_refused(tmp_path: Path, args: list[str]):
+    done = render("--output", tmp_path / "prefect.yaml", *args)
+    assert done.exit_code == 2
+    assert not (tmp_path / "prefect.yaml").exists()
+    assert "hunter2" not in done.output
+
+
+@pytest.mark.slow
+def test_prefect_knows_every_key_we_write():
+    # Prefect drops keys it does not know without a word, so a typing error would go unseen (3.8.8).
+    from prefect.cli.deploy._models import (
+        ConcurrencyLimitSpec,
+        DeploymentConfig,
+        PrefectYamlModel,
+        RawScheduleConfig,
+        WorkPoolConfig,
+    )
+
+    content = yaml.safe_load(rendered(load_registry(REGISTRY), ("https://x.example/a.git", SHA)))
+    assert set(content) <= set(PrefectYamlModel.model_fields)
+    for deployment in content["deployments"]:
+        assert set(deployment) <= set(DeploymentConfig.model_fields)
+        assert set(deployment["work_pool"]) <= set(WorkPoolConfig.model_fields)
+        assert set(deployment.get("concurrency_limit", {})) <= set(
+            ConcurrencyLimitSpec.model_fields
+        )
+        for schedule in deployment["schedules"]:
+            RawScheduleConfig.model_validate(schedule)
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 7
