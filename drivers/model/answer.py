@@ -9,6 +9,9 @@ from typing import cast
 from governance.conversation import Reply, Usage
 from governance.parts import Json, canonical
 
+MOST_TOKENS = 10**9
+"""No call has more; a count beyond it is a fault that would outgrow the store's numbers."""
+
 
 class Untrustworthy(Exception):
     """What came back is no answer that can be acted on or accounted for; it may still be billed."""
@@ -117,7 +120,7 @@ def _count(found: object, name: str, *, required: bool = False) -> int:
     value = cast(Json, found).get(name) if isinstance(found, dict) else found
     if value is None and not required:
         return 0
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_TOKENS:
         raise Untrustworthy(f"the usage says {name!r} is {_kind(value)}, not a count")
     return value
 
@@ -128,4 +131,4 @@ def _kind(value: object) -> str:
         return "missing"
     if isinstance(value, str):
         return f"text of {len(value):,} characters" if len(value) > 40 else repr(value)
-    return f"a {type(value).__name__}"
+    return repr(value) if isinstance(value, bool | int | float) else f"a {type(value).__name__}"

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from drivers.model import AnthropicModel
 from governance.conversation import ModelRequest, ToolSpec, user
 from governance.errors import DriverError
+from governance.parts import Json
 
 KEY = "sk-ant-canary-3f9a1c77e2"
 MODEL = "claude-sonnet-4-6"
@@ -48,3 +50,16 @@ async def failure(
 
 
 BOTH = pytest.mark.parametrize("request_", [SMALL, streamed(SMALL)], ids=["whole", "streamed"])
+
+MESSAGE: Json = {
+    "type": "message", "role": "assistant", "id": "msg_1", "model": MODEL,
+    "content": [{"type": "text", "text": "hi"}], "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 4},
+}  # fmt: skip
+CALL = {"type": "tool_use", "id": "t1", "name": "a", "input": {"x": 1}}
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.floats(allow_nan=True) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip

@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 from importlib.metadata import version
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.conversation import ModelRequest, ToolSpec, Usage, user
@@ -106,6 +106,7 @@ def test_a_price_is_pinned_without_losing_a_digit():
     }
 
 
+@settings(deadline=None)
 @given(
     model=st.sampled_from(MODELS),
     at_ms=st.sampled_from([NOW, FEBRUARY]),
@@ -123,6 +124,7 @@ def test_a_cost_is_the_sum_of_its_unit_prices(
     assert cost(usage, model, at_ms) == expected * PICO / 10**6
 
 
+@settings(deadline=None)
 @given(
     model=st.sampled_from(MODELS),
     at_ms=st.sampled_from([NOW, FEBRUARY]),
