@@ -17,7 +17,7 @@ from drivers.sandbox.box import CellBox
 from drivers.sandbox.cell import BASE_ENV
 from drivers.sandbox.docker_cell import DockerCell
 from drivers.sandbox.engine import Engine
-from drivers.sandbox.locks import held
+from drivers.locks import held
 from drivers.sandbox.setup_env import run_setup
 from governance.errors import Rejected
 from governance.ports import Blobs, Manifest
