@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
+
+.PHONY: demo test check image lock clean
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# A loop at work in a world of its own; AUTO=1 answers the approval through the API that the UI uses.
+demo: .venv/installed
+	$(BIN)/python -m demo $(if $(AUTO),--auto)
+
+# Seconds: format, lint, types, import contracts, fast tests.
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/pytest -q -m "not (docker or bwrap or prefect or browser or slow)"
+
+# Everything, against the real Prefect, sandbox and browser.
+test: check
+	$(BIN)/pytest -q -m "docker or bwrap or prefect or browser or slow"
+
+# The base image of workspaces, from Debian's packages (needs root and debootstrap).
+image:
+	images/build.sh
+
+# Lock the whole dependency set; nothing younger than ten days.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --constraint known-bad.txt \
+	  --exclude-newer $(LOCKED_BEFORE) --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --output-file requirements.lock
+
+clean:
+	rm -rf .venv .looprail

@@ -1,0 +1,225 @@
+"""A whole small organisation on one machine: Prefect, a worker, a forge, a model provider, a notice board.
+
+Everything is a process of its own on loopback, with keys made for the occasion. The product is used as any
+organisation uses it: blocks are saved, `prefect deploy --all` deploys, the worker takes what is due.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drivers.sandbox.choose import open_sandbox
+
+from demo.processes import Process, free_port, program
+from demo.receiver import Receiver
+from drivers.blobs import DirectoryBlobs
+from governance.errors import LoopError
+
+ROOT = Path(__file__).parent.parent
+POOL = "loops"
+
+
+@dataclass
+class Keys:
+    """Credentials of one demo world; none of them is worth anything elsewhere."""
+
+    prefect: str = field(default_factory=lambda: f"demo:{secrets.token_urlsafe(18)}")
+    model: str = field(default_factory=lambda: f"sk-demo-{secrets.token_urlsafe(24)}")
+    forge: str = field(default_factory=lambda: f"forge-{secrets.token_urlsafe(24)}")
+
+
+class DemoWorld:
+    """The world's processes and addresses. Use it as a context manager: nothing of it outlives the block."""
+
+    def __init__(
+        self, home: Path, *, registry: Path = ROOT / "registry", persona: str = "engineer",
+        knowledge: Path | None = None, workers: int = 1, limit: int = 8,
+    ) -> None:  # fmt: skip
+        self.home, self.registry, self.persona, self.knowledge = home, registry, persona, knowledge
+        self.keys = Keys()
+        self.receiver = Receiver()
+        self.port, self.forge_port, self.model_port = free_port(), free_port(), free_port()
+        self.processes: dict[str, Process] = {}
+        self._workers, self._limit = workers, limit
+
+    @property
+    def api_url(self) -> str:
+        """Prefect's API."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """Prefect's UI."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def forge_url(self) -> str:
+        """The forge's page."""
+        return f"http://127.0.0.1:{self.forge_port}"
+
+    @property
+    def model_url(self) -> str:
+        """The model provider."""
+        return f"http://127.0.0.1:{self.model_port}"
+
+    @property
+    def repository(self) -> Path:
+        """The forge's bare repository."""
+        return self.home / "forge" / "api.git"
+
+    def __enter__(self) -> "DemoWorld":
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_outside()
+            self.start_prefect()
+            self._register()
+            self.deploy()
+            for n in range(self._workers):
+                self.start_worker(f"worker-{n}")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, workers first, and take away what they left in the sandbox."""
+        for name in sorted(self.processes, key=lambda n: not n.startswith("worker")):
+            self.processes[name].stop()
+        self.processes.clear()
+        self.receiver.close()
+        asyncio.run(self._sweep())
+
+    def environment(self) -> dict[str, str]:
+        """What a worker, the CLI and a person's shell need to work in this world."""
+        ours = {
+            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_API_AUTH_STRING": self.keys.prefect,
+            "PREFECT_UI_URL": self.ui_url,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "LOOPRAIL_HOME": str(self.home),
+            "LOOPRAIL_REGISTRY": str(self.registry),
+        }
+        return {**_plain_environment(), **ours}
+
+    def start_prefect(self) -> None:
+        """A server on SQLite with a password from the first day."""
+        env = {
+            **self.environment(),
+            "PREFECT_SERVER_API_AUTH_STRING": self.keys.prefect,
+            "PREFECT_UI_API_URL": self.api_url,
+        }
+        command = (
+            program("prefect"),
+            "server",
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        )
+        server = self._start("prefect", command, env)
+        server.wait_for(f"{self.api_url}/health", timeout_s=90)
+
+    def start_worker(self, name: str) -> None:
+        """A process worker that takes what is due from the pool."""
+        command = (
+            program("prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", name,
+            "--limit", str(self._limit),
+        )  # fmt: skip
+        self._start(name, command, self.environment())
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One command of this virtual environment in this world, as a person would type it."""
+        return subprocess.run(
+            (program(command[0]), *command[1:]), env=self.environment(), cwd=ROOT, text=True,
+            capture_output=True, check=check, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def deploy(self) -> None:
+        """Render the registry, and let Prefect deploy it."""
+        rendered = self.home / "prefect.yaml"
+        self.run("loops", "render", "--registry", str(self.registry), "--output", str(rendered))
+        pool = self.run("prefect", "work-pool", "create", POOL, "--type", "process", "--overwrite")
+        assert pool.returncode == 0
+        self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
+
+    def _start_outside(self) -> None:
+        forge = self.home / "forge"
+        forge.mkdir(exist_ok=True)
+        token = forge / "token"
+        token.write_text(self.keys.forge)
+        token.chmod(0o600)
+        self._start(
+            "forge",
+            (
+                program("python"), "-m", "demo.forge", "--port", str(self.forge_port), "--repo",
+                str(self.repository), "--state", str(forge / "forge.db"), "--token-file", str(token),
+            ),
+            _plain_environment(),
+        ).wait_for(self.forge_url, timeout_s=60)  # fmt: skip
+        known = ("--knowledge", str(self.knowledge)) if self.knowledge else ()
+        self._start(
+            "model",
+            (
+                program("python"), "-m", "demo.model", "--port", str(self.model_port), "--key",
+                self.keys.model, "--persona", self.persona, *known,
+            ),
+            _plain_environment(),
+        ).wait_for(self.model_url, timeout_s=60, status=(200, 401, 404, 405))  # fmt: skip
+
+    def _register(self) -> None:
+        connectors = {
+            f"mcp-server/{name}": {"url": f"{self.forge_url}/{name}/mcp", "token": self.keys.forge}
+            for name in ("github", "ci", "linear")
+        }
+        documents = {
+            **connectors,
+            "model-provider/anthropic": {"base_url": self.model_url, "api_key": self.keys.model},
+            "repository/northwind-api": {"url": self.repository.as_uri()},
+            "store-database/looprail": {
+                "url": f"sqlite:///{self.home / 'store.db'}",
+                "blobs": str(self.home / "blobs"),
+            },
+            "journal/looprail": {},
+            "custom-webhook/notices": {
+                "name": "notices",
+                "url": self.receiver.url,
+                "json_data": {"subject": "{{subject}}", "body": "{{body}}"},
+                "allow_private_urls": True,
+            },
+        }
+        subprocess.run(
+            (program("python"), "-m", "demo.save_blocks"), input=json.dumps(documents), text=True,
+            env=self.environment(), cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+
+    async def _sweep(self) -> None:
+        with suppress(LoopError):
+            blobs = DirectoryBlobs(self.home / "blobs")
+            sandbox = await open_sandbox("auto", blobs=blobs, state_dir=self.home / "sandbox")
+            await sandbox.end({"looprail.home": str(self.home)})
+
+    def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
+        logs = self.home / "logs"
+        logs.mkdir(exist_ok=True)
+        process = Process(name, command, log=logs / f"{name}.log", env=env, cwd=ROOT)
+        self.processes[name] = process
+        return process
+
+
+def _plain_environment() -> dict[str, str]:
+    """Our own environment without anything of Prefect's, Anthropic's or Looprail's in it."""
+    mine = ("PREFECT_", "ANTHROPIC_", "LOOPRAIL_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(mine)}
