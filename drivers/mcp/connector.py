@@ -51,8 +51,12 @@ class McpConnector:
         """Over streamable HTTP; `headers` carry the credential and are never shown."""
         from drivers.mcp.streamable import HttpLink
 
-        held = dict(headers or {})
-        link = partial(HttpLink, f"connector {name!r}", url, held)
+        subject, held = f"connector {name!r}", dict(headers or {})
+
+        # A function and not a partial: the latter would show the headers wherever it is printed.
+        def link() -> HttpLink:
+            return HttpLink(subject, url, held)
+
         return cls(name, link, Mask(held.values()), connect_s)
 
     @classmethod

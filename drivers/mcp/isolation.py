@@ -7,7 +7,7 @@ no process but its own, no variable but the declared ones, no network unless dec
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Launch:
     """How to start a process: argument vector, its whole environment, directory."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     cwd: str | None
 
 

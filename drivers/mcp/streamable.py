@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
 _CONNECT_S = 10.0
+_GOODBYE_S = 2.0
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -86,12 +87,14 @@ class _Watched(httpx2.AsyncBaseTransport):
         if exchange is None or request.method != "POST" or not _is_call(request.content):
             exchange = Exchange()
         exchange.verdict, exchange.renew = None, False
+        if request.method == "DELETE":  # the end of a session is a courtesy, not worth a wait
+            request.extensions["timeout"] = httpx2.Timeout(_GOODBYE_S).as_dict()
         try:
             response = await self._inner.handle_async_request(request)
             return await self._judged(request, response, exchange)
         except _NOT_SENT as error:
             verdict = Unavailable(self._subject, f"cannot be reached ({type(error).__name__})")
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             verdict = self._lost(type(error).__name__)
         return _give_up(exchange, verdict)
 
@@ -146,7 +149,7 @@ class _WatchedEvents(httpx2.AsyncByteStream):
                     self._exchange.verdict = too_large()
                     return
                 yield chunk
-        except httpx2.TransportError:
+        except httpx2.RequestError:
             self._exchange.verdict = self._lost
             return
         self._exchange.verdict = self._lost
@@ -190,6 +193,6 @@ def _is_call(content: bytes) -> bool:
 def _is_answer(body: bytes) -> bool:
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(message, dict) and ("result" in message or "error" in message)

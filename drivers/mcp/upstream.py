@@ -52,7 +52,7 @@ class Connection:
         return not (self.owner.done() or self.link.closed or self.leave.is_set())
 
 
-@dataclass
+@dataclass(repr=False)
 class Upstream:
     """The one server of a connector, at most one connection to it at a time."""
 

@@ -56,43 +56,54 @@ def asks() -> types.InputRequiredResult:
     )
 
 
+async def slow(seconds: float) -> types.CallToolResult:
+    await asyncio.sleep(seconds)
+    return text("done")
+
+
+def hang() -> types.CallToolResult:
+    while True:
+        pass
+
+
+def odd() -> types.CallToolResult:
+    raise MCPError(-32000, "Connection closed")
+
+
+def leak(ctx: Any) -> types.CallToolResult:
+    headers = dict(ctx.request.headers) if ctx.request else dict(os.environ)
+    raise MCPError(-32603, f"upstream refused: {headers}")
+
+
+TOOLS: dict[str, Any] = {
+    "echo": lambda ctx, given: text(str(given.get("text", ""))),
+    "meta": lambda ctx, given: text(str((ctx.meta or {}).get("looprail/idempotency-key"))),
+    "slow": lambda ctx, given: slow(given["seconds"]),
+    "hang": lambda ctx, given: hang(),
+    "big": lambda ctx, given: text("x" * given["bytes"]),
+    "media": lambda ctx, given: media(),
+    "structured": lambda ctx, given: types.CallToolResult(
+        content=[], structured_content={"b": 1, "a": [1, 2]}
+    ),
+    "odd": lambda ctx, given: odd(),
+    "asks": lambda ctx, given: asks(),
+    "boom": lambda ctx, given: text("the widget is out of stock", is_error=True),
+    "leak": lambda ctx, given: leak(ctx),
+    "exit": lambda ctx, given: os._exit(3),
+}
+
+
 async def call(ctx: Any, params: types.CallToolRequestParams) -> Any:
-    given = params.arguments or {}
-    match params.name:
-        case "echo":
-            return text(str(given.get("text", "")))
-        case "meta":
-            return text(str((ctx.meta or {}).get("looprail/idempotency-key")))
-        case "slow":
-            await asyncio.sleep(given["seconds"])
-            return text("done")
-        case "hang":
-            while True:
-                pass
-        case "big":
-            return text("x" * given["bytes"])
-        case "media":
-            return media()
-        case "structured":
-            return types.CallToolResult(content=[], structured_content={"b": 1, "a": [1, 2]})
-        case "odd":
-            raise MCPError(-32000, "Connection closed")
-        case "asks":
-            return asks()
-        case "boom":
-            return text("the widget is out of stock", is_error=True)
-        case "leak":
-            headers = dict(ctx.request.headers) if ctx.request else dict(os.environ)
-            raise MCPError(-32603, f"upstream refused: {headers}")
-        case "exit":
-            os._exit(3)
-        case name:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name}")
+    tool = TOOLS.get(params.name)
+    if tool is None:
+        raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+    answer = tool(ctx, params.arguments or {})
+    return await answer if asyncio.iscoroutine(answer) else answer
 
 
 async def listed(ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
     if params is None or params.cursor is None:
-        tools = [types.Tool(name=n, description=f"Does {n}.", input_schema=OBJECT) for n in NAMES]
+        tools = [types.Tool(name=n, description=f"Does {n}.", input_schema=OBJECT) for n in TOOLS]
         return types.ListToolsResult(tools=tools, next_cursor="2")
     return types.ListToolsResult(
         tools=[

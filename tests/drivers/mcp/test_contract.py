@@ -81,6 +81,22 @@ async def test_a_structured_answer_without_text_is_shown_as_json(connector: McpC
     )
 
 
+async def test_a_tool_that_wants_a_person_is_told_that_there_is_none() -> None:
+    command = (sys.executable, FIXTURE, "stdio")
+    async with McpConnector.stdio("fixture", command, isolation="none") as connector:
+        assert await ask(connector, "asks") == ToolResult(
+            "This tool asks for input from a person before it goes on, which an unattended loop "
+            "has not. Nothing was answered. Use another tool, or other arguments.",
+            is_error=True,
+        )
+
+
+async def test_nothing_we_hold_shows_the_credential(connector: McpConnector) -> None:
+    await ask(connector, "echo", text="hi")
+    held = [connector, *vars(connector).values(), *vars(connector._upstream).values()]
+    assert CANARY not in repr(held)
+
+
 async def test_an_error_of_the_tool_is_a_result(connector: McpConnector) -> None:
     assert await ask(connector, "boom") == ToolResult("the widget is out of stock", is_error=True)
 

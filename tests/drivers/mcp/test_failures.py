@@ -122,6 +122,7 @@ def _parent(pid: str) -> int:
         return 0
 
 
+@pytest.mark.slow
 async def test_a_process_killed_between_calls_is_started_again_unnoticed() -> None:
     before = _children()
     command = (sys.executable, FIXTURE, "stdio")
@@ -136,6 +137,7 @@ async def test_a_process_killed_between_calls_is_started_again_unnoticed() -> No
     assert _children() == before
 
 
+@pytest.mark.slow
 async def test_a_process_that_hangs_is_replaced_after_its_call_timed_out() -> None:
     before = _children()
     command = (sys.executable, FIXTURE, "stdio")
@@ -151,6 +153,7 @@ async def test_a_process_that_hangs_is_replaced_after_its_call_timed_out() -> No
     assert _children() == before
 
 
+@pytest.mark.slow
 async def test_a_process_that_never_speaks_is_given_up_in_bounded_time() -> None:
     before = _children()
     command = ("sleep", "60")
@@ -205,6 +208,14 @@ async def test_closing_ends_calls_that_are_under_way(local: McpConnector) -> Non
     await local.close()
     with pytest.raises(Unknown):
         await call
+
+
+@pytest.mark.slow
+async def test_a_closed_connector_connects_anew(local: McpConnector) -> None:
+    for _ in range(2):
+        assert await echo(local) == ToolResult("hi")
+        await local.close()
+        await local.close()
 
 
 async def test_a_server_does_not_get_variables_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,16 @@ CASES: list[tuple[Answer, type[DriverError], str]] = [
         Unknown,
         "was sent the request and gave no answer (no answer in the stream)",
     ),
+    (
+        http("200 OK", "not gzip", more="content-encoding: gzip\r\n"),
+        Unknown,
+        "was sent the request and gave no answer (DecodingError)",
+    ),
+    (
+        http("200 OK", "[" * 100_000),
+        Unknown,
+        "was sent the request and gave no answer (HTTP 200 without a JSON-RPC answer)",
+    ),
     (None, Unknown, "was sent the request and gave no answer (RemoteProtocolError)"),
 ]
 

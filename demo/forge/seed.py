@@ -1,0 +1,72 @@
+"""What did the repository look like before the story begins?"""
+
+import tempfile
+from pathlib import Path
+
+from demo.forge.git import Bare
+
+SOURCE = Path(__file__).parent.parent / "repository"
+_BASE = ("README.md", ".gitignore", "pyproject.toml", "northwind/__init__.py")
+_HISTORY = (
+    (
+        "Noor Haddad <noor@northwind.example>",
+        "2026-02-02T09:12:00+01:00",
+        "Price list and money in whole cents",
+        (*_BASE, "northwind/money.py", "northwind/catalogue.py", "tests/test_money.py", "tests/test_catalogue.py"),
+    ),
+    (
+        "Theo Lindqvist <theo@northwind.example>",
+        "2026-02-10T15:40:00+01:00",
+        "Bulk discount and shipping",
+        ("northwind/pricing.py", "tests/test_pricing.py"),
+    ),
+    (
+        "Noor Haddad <noor@northwind.example>",
+        "2026-02-24T11:05:00+01:00",
+        "Promise a delivery day",
+        ("northwind/calendar.py", "tests/test_calendar.py"),
+    ),
+    (
+        "Ines Moreau <ines@northwind.example>",
+        "2026-03-03T17:58:00+01:00",
+        "Quotes for whole orders",
+        ("northwind/orders.py", "tests/test_orders.py"),
+    ),
+)  # fmt: skip
+
+
+def seed(path: Path, source: Path = SOURCE) -> str:
+    """Make a bare repository at `path` with the history above; the same bytes give the same commit id.
+
+    Raises:
+        FileExistsError: There is something at `path` already.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists; nothing was seeded")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seeding-") as place:
+        bare = Bare(Path(place) / path.name)
+        bare.create()
+        tip = _history(bare, source)
+        bare.run("update-ref", "refs/heads/main", tip)
+        (bare.path / "index").unlink()
+        bare.path.rename(path)
+    return tip
+
+
+def _history(bare: Bare, source: Path) -> str:
+    parent = ""
+    for author, date, message, files in _HISTORY:
+        for name in files:
+            blob = bare.run("hash-object", "-w", "--stdin", stdin=(source / name).read_bytes())
+            bare.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
+        name, _, address = author.rstrip(">").partition(" <")
+        who = {
+            f"GIT_{role}_{field}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for field, value in (("NAME", name), ("EMAIL", address), ("DATE", date))
+        }
+        parents = ("-p", parent) if parent else ()
+        tree = bare.run("write-tree")
+        parent = bare.run("commit-tree", tree, *parents, "-m", message, env=who)
+    return parent

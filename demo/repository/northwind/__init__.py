@@ -1,0 +1,1 @@
+"""Prices, orders and delivery days of Northwind."""
