@@ -73,6 +73,16 @@ class DemoWorld:
         """The forge's bare repository."""
         return self.home / "forge" / "api.git"
 
+    @property
+    def store_url(self) -> str:
+        """The store's database."""
+        return f"sqlite:///{self.home / 'store.db'}"
+
+    @property
+    def blobs(self) -> str:
+        """The store's blobs."""
+        return str(self.home / "blobs")
+
     def __enter__(self) -> "DemoWorld":
         self.home.mkdir(parents=True, exist_ok=True)
         try:
@@ -142,17 +152,21 @@ class DemoWorld:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One command of this virtual environment in this world, as a person would type it."""
-        return subprocess.run(
+        done = subprocess.run(
             (program(command[0]), *command[1:]), env=self.environment(), cwd=ROOT, text=True,
-            capture_output=True, check=check, stdin=subprocess.DEVNULL,
+            capture_output=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
+        if check and done.returncode:
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done
 
     def deploy(self) -> None:
         """Render the registry, and let Prefect deploy it."""
         rendered = self.home / "prefect.yaml"
         self.run("loops", "render", "--registry", str(self.registry), "--output", str(rendered))
-        pool = self.run("prefect", "work-pool", "create", POOL, "--type", "process", "--overwrite")
-        assert pool.returncode == 0
+        self.run("prefect", "work-pool", "create", POOL, "--type", "process", "--overwrite")
         self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
 
     def _start_outside(self) -> None:
@@ -189,8 +203,8 @@ class DemoWorld:
             "model-provider/anthropic": {"base_url": self.model_url, "api_key": self.keys.model},
             "repository/northwind-api": {"url": self.repository.as_uri()},
             "store-database/looprail": {
-                "url": f"sqlite:///{self.home / 'store.db'}",
-                "blobs": str(self.home / "blobs"),
+                "url": self.store_url,
+                "blobs": self.blobs,
             },
             "journal/looprail": {},
             "custom-webhook/notices": {

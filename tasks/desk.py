@@ -14,7 +14,7 @@ from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
 from tasks.gate import Asked, result_of
 from tasks.job import Job
 from tasks.lane import Lane
-from tasks.world import now_ms
+from tasks.world import home, now_ms
 
 COMMAND_TIMEOUT_S = 300.0
 READ_BYTES = 200_000
@@ -85,7 +85,12 @@ async def box_spec(job: Job, use: str) -> BoxSpec:
     lease_s = job.loop.harness.max_minutes * 60 + 600
     return BoxSpec(
         image=image,
-        labels={"looprail.loop": job.loop.name, "looprail.item": job.owner, "looprail.use": use},
+        labels={
+            "looprail.home": str(home()),
+            "looprail.loop": job.loop.name,
+            "looprail.item": job.owner,
+            "looprail.use": use,
+        },
         lease_until=now_ms() // 1000 + lease_s,
         max_mb=workspace.max_mb,
         memory_mb=workspace.memory_mb,

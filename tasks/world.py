@@ -10,20 +10,21 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from drivers.git import GitRepository
-from drivers.sandbox.choose import open_sandbox
 from pydantic import SecretStr
 
 from blocks import McpServer, ModelProvider, Repository, StoreDatabase
 from blocks.store_database import STORE
 from drivers.blobs import DirectoryBlobs
+from drivers.git.repository import GitRepository
 from drivers.mcp import McpConnector
 from drivers.model import AnthropicModel
 from drivers.registry_files import read_registry
+from drivers.sandbox.choose import open_sandbox
 from drivers.store import store_at
 from governance.edge import Edge
 from governance.guardrails import Screen
 from governance.memory import Store
+from governance.parts import short_id
 from governance.ports import Blobs, Connector, Model, Sandbox
 from governance.prices import price_of
 from governance.registry import Registry, load
@@ -96,7 +97,7 @@ class World:
         block = await Repository.aload(document)
         if name not in self._repositories:
             self._repositories[name] = GitRepository(
-                block.url, home() / "mirrors", self.blobs, self.secret(block.token)
+                block.url, home() / "mirrors" / short_id("m", block.url), self.blobs, self.secret(block.token)
             )
         return self._repositories[name], block.author
 

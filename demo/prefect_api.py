@@ -1,0 +1,60 @@
+"""What does Prefect's own UI send? The few REST calls a person's clicks amount to."""
+
+from typing import Any
+
+import httpx
+
+
+class PrefectApi:
+    """Prefect's REST API with the shared password, as the UI uses it."""
+
+    def __init__(self, url: str, auth: str) -> None:
+        user, _, password = auth.partition(":")
+        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=30)
+
+    def trigger(self, deployment: str, parameters: dict[str, Any] | None = None) -> str:
+        """Fire a deployment (`flow/name`); the flow run's id."""
+        found = self._get(f"/deployments/name/{deployment}")
+        body = {"parameters": parameters or {}}
+        run = self._post(f"/deployments/{found['id']}/create_flow_run", body)
+        return str(run["id"])
+
+    def flow_run(self, flow_run: str) -> dict[str, Any]:
+        """A flow run with its state."""
+        return self._get(f"/flow_runs/{flow_run}")
+
+    def task_runs(self, flow_run: str) -> list[dict[str, Any]]:
+        """The task runs of a flow run, oldest first."""
+        body = {
+            "task_runs": {"flow_run_id": {"any_": [flow_run]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": 200,
+        }
+        return self._post("/task_runs/filter", body)
+
+    def form(self, flow_run: str) -> dict[str, Any] | None:
+        """The JSON Schema of the form a suspended run waits under, or None while it is not there."""
+        details = self.flow_run(flow_run)["state"]["state_details"]
+        keys = details.get("run_input_keyset")
+        if not keys:
+            return None
+        answer = self._client.get(f"/flow_runs/{flow_run}/input/{keys['schema']}")
+        return answer.json() if answer.status_code == 200 else None
+
+    def resume(self, flow_run: str, run_input: dict[str, Any]) -> dict[str, Any]:
+        """Send a form; Prefect's verdict is in `status`, never in the HTTP code."""
+        return self._post(f"/flow_runs/{flow_run}/resume", {"run_input": run_input})
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def _get(self, path: str) -> Any:
+        answer = self._client.get(path)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        answer = self._client.post(path, json=body)
+        answer.raise_for_status()
+        return answer.json()
