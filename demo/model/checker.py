@@ -9,8 +9,12 @@ from demo.model.view import Move, View
 
 def check(view: View) -> Move:
     """A verdict by the schema of the request, from the diff and the verifier's output alone."""
-    diff = _section(view.brief, "Diff against the base") or _bare_diff(view.brief)
-    verifier = _section(view.brief, "Verifier output") or _without(view.brief, diff)
+    stated, verifier = (
+        _section(view.brief, "Diff against the base"),
+        _section(view.brief, "Verifier output"),
+    )
+    diff = _bare_diff(view.brief) if stated is None else stated
+    verifier = _without(view.brief, diff) if verifier is None else verifier
     touched = re.findall(r"^\+\+\+ (?:b/)?(\S+)", diff, re.MULTILINE)
     removed = re.findall(r"^--- a/(\S+)", diff, re.MULTILINE)
     sources = [p for p in {*touched, *removed} - {"/dev/null"} if not is_test(p)]
@@ -40,10 +44,10 @@ def _passed(verifier: str, brief: str) -> bool:
     return bool(established or re.search(r"\b\d+ passed\b|\bexit code 0\b", verifier))
 
 
-def _section(brief: str, title: str) -> str:
-    """What stands under a title of the brief, without its fence."""
+def _section(brief: str, title: str) -> str | None:
+    """What stands under a title of the brief, without its fence; None without such a title."""
     found = re.search(rf"^{title}[^\n]*:\n(?:```\w*\n(.*?)\n?^```$|(.*))", brief, re.M | re.S)
-    return (found[1] or found[2] or "") if found else ""
+    return (found[1] or found[2] or "") if found else None
 
 
 def _bare_diff(brief: str) -> str:

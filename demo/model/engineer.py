@@ -3,6 +3,7 @@
 import re
 
 from demo.model.checker import check
+from demo.model.drafter import draft, review
 from demo.model.finder import find
 from demo.model.knowledge import Fix
 from demo.model.lead import lead
@@ -28,7 +29,7 @@ def engineer(view: View, knowledge: tuple[Fix, ...]) -> Move:
     if view.tool("__run") and view.tool("__edit"):
         return make(view, knowledge)
     if view.role.startswith("delegate:"):
-        return _assist(view, knowledge)
+        return review(view) if "review" in view.role else draft(view, knowledge)
     if listing_tool(view) and not view.tool("list_failures"):
         return triage(view)
     return lead(view)
@@ -39,8 +40,8 @@ def _read_up(view: View) -> Move | None:
     read = view.tool("skill__read")
     if read is None or view.made(read):
         return None
-    listed = view.system.partition("Skills")[2]
-    task = set(_WORD.findall(f"{view.brief} {view.system.partition('Skills')[0]}".lower()))
+    before, _, listed = view.system.rpartition("Skills")
+    task = set(_WORD.findall(f"{view.brief} {before}".lower()))
     for name, about in _SKILL.findall(listed):
         if task & set(_WORD.findall(f"{name} {about}".lower())):
             return Move(f"I read up on {name}.", (view.use(read, name=name),))
@@ -54,21 +55,4 @@ def _compact(view: View) -> Move:
     )
     return Move(
         f"I was asked: {view.brief[:2000]}\nWhat I did and found:\n{done or '- nothing yet'}"
-    )
-
-
-def _assist(view: View, knowledge: tuple[Fix, ...]) -> Move:
-    """A delegate without a workspace answers from its task alone."""
-    if "review" in view.role:
-        proposed = re.search(r"replace .+ (?:by|with) .+|^\+(?!\+)", view.brief, re.I | re.M)
-        if proposed:
-            return Move("Accept: the change is stated exactly and is about the failing code.")
-        return Move("Revise: there is no change to review, only words about one.")
-    for fix in knowledge:
-        if fix.find in view.brief:
-            return Move(f"Replace `{fix.find}` by `{fix.replace}`.")
-    tests = ", ".join(dict.fromkeys(re.findall(r"[\w./-]+\.py::\w+", view.brief)))
-    return Move(
-        f"I cannot see the source from here. What fails: {tests or 'nothing that I recognise'}. "
-        "Somebody with the files has to change it."
     )

@@ -7,18 +7,18 @@ from typing import cast
 from demo.model.view import Json, Move, View, objects
 
 _NAMES = ("test", "nodeid", "test_id", "key", "identifier", "id", "name", "title")
-_MESSAGES = ("message", "error", "assertion", "log", "excerpt", "output", "description", "body")
+_MESSAGES = ("message", "error", "log_excerpt", "log", "output", "description", "body")
 _FINE = frozenset({"passed", "success", "succeeded", "skipped", "closed", "done", "cancelled"})
 
 
 def find(view: View) -> Move:
-    """Findings by the schema of the request, one for each failure in what was seen."""
+    """Findings by the schema of the request, one for each failure or ticket in what was seen."""
     _, marked, seen = view.brief.rpartition("Seen:")
     already = _open_already(view.brief) if marked else ""
     fields = _fields(view.schema or {})
     findings: dict[str, Json] = {}
-    for failure in objects(seen):
-        finding = _finding(failure)
+    for one in objects(seen):
+        finding = _finding(one)
         if finding and finding["dedupe"] not in already:
             findings.setdefault(
                 str(finding["dedupe"]), {k: v for k, v in finding.items() if k in fields}
@@ -26,29 +26,27 @@ def find(view: View) -> Move:
     return Move(json.dumps({"findings": list(findings.values())}))
 
 
-def _finding(failure: Json) -> Json | None:
-    states = {str(failure.get(field, "")).lower() for field in ("status", "conclusion", "state")}
-    name = next((str(failure[key]) for key in _NAMES if failure.get(key)), None)
+def _finding(seen: Json) -> Json | None:
+    states = {str(seen.get(field, "")).lower() for field in ("status", "conclusion", "state")}
+    name = next((str(seen[key]) for key in _NAMES if seen.get(key)), None)
     if name is None or states & _FINE:
         return None
-    said = next((str(failure[key]) for key in _MESSAGES if failure.get(key)), "")
-    first = said.strip().partition("\n")[0][:100]
-    context = [
-        f"{key}: {value}"
-        for key, value in failure.items()
-        if isinstance(value, str | int) and key not in _MESSAGES
+    said = [str(seen[key]) for key in _MESSAGES if seen.get(key)]
+    first = said[0].strip().partition("\n")[0][:100] if said else ""
+    test = ".py::" in name
+    duty = "must pass again, with the cause mended and not the test" if test else "wants attention"
+    told = [
+        f"{key}: {v}"
+        for key, v in seen.items()
+        if isinstance(v, str | int) and key not in _MESSAGES
     ]
     return {
         "dedupe": name,
-        "title": f"{name} fails" + (f": {first}" if first else ""),
+        "title": f"{name} fails: {first}" if test else f"{name}: {seen.get('title') or first}",
         "brief": "\n".join(
-            [
-                f"{name} fails on the main branch and must pass again, with the cause mended and not the test.",
-                *context,
-                *([f"It says:\n{said[:2000]}"] if said else []),
-            ]
+            [f"{name} {duty}.", *told, *(f"It says:\n{text[:2000]}" for text in said)]
         ),
-        "reproduce": name if re.search(r"\.py::", name) else None,
+        "reproduce": name if test else None,
     }
 
 

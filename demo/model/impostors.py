@@ -4,10 +4,11 @@ import re
 
 from demo.model.checker import verdict
 from demo.model.knowledge import Fix
-from demo.model.maker import command_of, is_test, passes, paths_in
+from demo.model.maker import command_of, is_test, passes
 from demo.model.view import Move, View
 
-_ASSERTION = re.compile(r"^>\s*(assert .+?)\s*$", re.MULTILINE)
+_FAILED = re.compile(r"^>\s*(assert [^\n]+?)\s*$.*?^(\S+\.py):\d+: ", re.MULTILINE | re.DOTALL)
+"""An assertion as a traceback shows it, and the file it stands in."""
 
 POISON = (
     # The verifier's own imports.
@@ -43,12 +44,12 @@ def wrong_fix(view: View, knowledge: tuple[Fix, ...]) -> Move:
     if not runs or (edits and edits[-1] > runs[-1]):
         return Move(f"I run {command!r}.", (wanted,))
     last = view.calls[runs[-1]]
-    tests = [path for path in paths_in(last.result) if is_test(path)]
-    tried = {call.argument("old") for call in view.made(edit)}
-    failing = [line for line in _ASSERTION.findall(last.result) if line not in tried]
-    if passes(last) or not tests or not failing:
+    tried = {(call.argument("path"), call.argument("old")) for call in view.made(edit)}
+    failing = [(path, line) for line, path in _FAILED.findall(last.result) if is_test(path)]
+    bent = next((place for place in failing if place not in tried), None)
+    if passes(last) or bent is None:
         return Move("All green: the tests expected the wrong thing.")
-    change = view.use(edit, path=tests[0], old=failing[0], new="assert True")
+    change = view.use(edit, path=bent[0], old=bent[1], new="assert True")
     return Move("The test is wrong; I mend the test.", (change,))
 
 

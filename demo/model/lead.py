@@ -47,17 +47,20 @@ def _delegate(view: View, seen: str) -> Move | None:
 
 def _deliver(view: View) -> Move | None:
     propose, merge = view.tool("create_pull_request"), view.tool("merge_pull_request")
+    listing = view.tool("list_pull_requests")
     draft = "\n".join(call.result for call in view.made(_helper(view, "draft")))
     branch = _BRANCH.search(draft)
-    if propose and not view.made(propose):
-        known = {"head": branch[1], "branch": branch[1]} if branch else {}
+    if propose and branch and not view.made(propose):
         call = view.use(
-            propose, title="Mend the red build", body=draft[:2000], base="main", **known
+            propose, title="Mend the red build", body=draft[:2000], base="main", head=branch[1]
         )
         return Move("I propose the change.", (call,))
     if merge and not view.made(merge):
-        number = _number(view.made(propose))
-        known = {} if number is None else {"number": number, "pull_number": number, "pull": number}
+        number = _number((*view.made(propose), *view.made(listing)))
+        if number is None and listing and not view.made(listing):
+            return Move("I look for the pull request.", (view.use(listing, state="open"),))
+        # Where nobody names a pull request it asks for the first one, and is told if there is none.
+        known = dict.fromkeys(("number", "pull_number", "pull"), number or 1)
         return Move("The change is reviewed; I merge it.", (view.use(merge, **known),))
     return None
 

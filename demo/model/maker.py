@@ -6,6 +6,7 @@ tools answered.
 
 import re
 import sys
+from collections.abc import Mapping
 
 from demo.model.knowledge import Fix
 from demo.model.view import Call, Move, View
@@ -41,14 +42,14 @@ def make(view: View, knowledge: tuple[Fix, ...]) -> Move:
 def _search(view: View, last: Call, knowledge: tuple[Fix, ...]) -> Move | None:
     """Change what is recognised in the files read so far, else read on; None when nothing is left."""
     read, edit = str(view.tool("__read")), str(view.tool("__edit"))
-    contents = {call.argument("path"): call for call in view.made(read)}
+    contents = {c.argument("path"): "" if c.failed else c.result for c in view.made(read)}
     tried = {(call.argument("path"), call.argument("old")) for call in view.made(edit)}
     for path, content in contents.items():
         for fix in knowledge:
-            if not content.failed and fix.find in content.result and (path, fix.find) not in tried:
+            if fix.find in content and (path, fix.find) not in tried:
                 change = view.use(edit, path=path, old=fix.find, new=fix.replace)
                 return Move(f"{path} has a mistake I know: {fix.find!r}.", (change,))
-    unread = [path for path in _suspects(last.result, contents) if path not in contents][:4]
+    unread = [path for path in suspects(last.result, contents) if path not in contents][:4]
     if not unread:
         return None
     reads = tuple(view.use(read, path=path) for path in unread)
@@ -65,8 +66,8 @@ def command_of(brief: str) -> str:
 
 def passes(run: Call) -> bool:
     """Whether the command's output says that all is well."""
-    code = re.search(r"exit(?:ed)?[ _](?:code|status)[\"':= ]*(\d+)", run.result)
-    good = code[1] == "0" if code else bool(re.search(r"\b\d+ passed", run.result))
+    codes = re.findall(r"exit(?:ed)?[ _](?:code|status)[\"':= ]*(\d+)", run.result)
+    good = codes[-1] == "0" if codes else bool(re.search(r"\b\d+ passed", run.result))
     return good and not run.failed and not failures(run.result)
 
 
@@ -92,15 +93,10 @@ def paths_in(output: str) -> list[str]:
     return list(dict.fromkeys(reversed(own)))
 
 
-def _suspects(output: str, read: dict[str, Call]) -> list[str]:
-    """Files to look at: where it fails, then what the failing tests import."""
+def suspects(output: str, read: Mapping[str, str]) -> list[str]:
+    """Files to look at: where it fails, then what the failing tests among those read import."""
     named = paths_in(output)
-    imported = [
-        path
-        for test in named
-        if is_test(test) and test in read and not read[test].failed
-        for path in _imports(read[test].result)
-    ]
+    imported = [path for test in named if is_test(test) for path in _imports(read.get(test, ""))]
     return [*(p for p in named if not is_test(p)), *(p for p in named if is_test(p)), *imported]
 
 

@@ -17,6 +17,7 @@ _SYNONYMS = (
     ("name", "skill"),
     ("task", "brief", "prompt"),
 )
+_NAMES = frozenset({"id", "identifier", "number", "test", "nodeid", "name", "title", "key", "path"})
 _EMPTY = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
 
 
@@ -116,7 +117,7 @@ def view_of(body: Json) -> View:
 
 
 def objects(text: str) -> Iterator[Json]:
-    """Every JSON object in a text, those in lists and in other objects' lists one by one, in order."""
+    """Every JSON object in a text that stands for something, in order; what only wraps a list is opened."""
     decoder, at = json.JSONDecoder(), 0
     while (start := _opening(text, at)) >= 0:
         try:
@@ -138,6 +139,9 @@ def _inside(value: object) -> Iterator[Json]:
             yield from _inside(item)
     elif isinstance(value, dict):
         found = cast(Json, value)
+        if found.keys() & _NAMES:
+            yield found
+            return
         nested = [item for item in found.values() if isinstance(item, list)]
         held = [inner for item in nested for inner in _inside(item)]
         yield from held or [found]
