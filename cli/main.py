@@ -18,6 +18,18 @@ COMMANDS = {
     ),
     "show": ("cli.show:show", "Show one loop: its limits, its rules, what each agent can touch."),
     "render": ("cli.render:render", "Write prefect.yaml, the deployments of all loops."),
+    "inbox": ("cli.inbox:inbox", "List the items found, and where each stands."),
+    "approvals": (
+        "cli.approvals:approvals",
+        "List what waits for a person, or show one card whole.",
+    ),
+    "approve": ("cli.approvals:approve", "Say yes to a card."),
+    "reject": ("cli.approvals:reject", "Say no to a card."),
+    "state": ("cli.state:state", "Show what a loop knows, or correct it."),
+    "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
+    "run": ("cli.run:run", "Fire a loop now."),
+    "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
+    "new": ("cli.new:new", "Write a new loop to start from."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),
 }
 """By name: where the command is, and its line in `loops --help`."""

@@ -14,6 +14,8 @@ from governance.registry import Registry
 
 WORK_POOL = "loops"
 HOUSEKEEPING_S = 60
+SLUG = "slot"
+"""Without a slug every deploy wakes a schedule that a person has paused (3.8.8); with one it stays paused."""
 HEADER = """\
 # Rendered by `loops render`; edit registry/loops/*.yaml instead. Deploy with `prefect deploy --all`.
 """
@@ -69,11 +71,14 @@ def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
 def deployments(loop: Loop) -> tuple[Json, Json]:
     """The loop's two deployments: the heartbeat that fires, and the work it dispatches."""
     trigger = loop.trigger
-    schedule = {"cron": trigger.schedule, "timezone": trigger.timezone}
+    schedule = {"cron": trigger.schedule, "timezone": trigger.timezone, "slug": SLUG}
     heartbeat: Json = {
         "name": loop.name,
         "entrypoint": "flows.heartbeat.heartbeat",
         "parameters": {"loop": loop.name},
+        # A schedule that is taken out of the file stays on the server (`schedules: []` changes nothing,
+        # 3.8.8), so a loop without one is paused as a whole; people and events can still start it.
+        "paused": trigger.schedule is None,
         "schedules": [schedule] if trigger.schedule else [],
         "concurrency_limit": _one_at_a_time(enqueue=trigger.overlap == "enqueue"),
         "work_pool": {"name": WORK_POOL},
@@ -91,7 +96,7 @@ def _housekeeping() -> Json:
     return {
         "name": "housekeeping",
         "entrypoint": "flows.housekeeping.housekeeping",
-        "schedules": [{"interval": HOUSEKEEPING_S}],
+        "schedules": [{"interval": HOUSEKEEPING_S, "slug": SLUG}],
         "concurrency_limit": _one_at_a_time(enqueue=False),
         "work_pool": {"name": WORK_POOL},
     }

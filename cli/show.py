@@ -7,6 +7,7 @@ import click
 
 from cli.render import deployments
 from cli.source import json_option, load_registry, registry_option
+from cli.words import columns
 from governance.definition import Loop
 from governance.parts import Json, digest
 from governance.reach import AgentReach, Reach
@@ -50,7 +51,7 @@ def list_loops(root: Path, as_json: bool) -> None:
         (r["name"], r["owner"], r["team"], _slot(r), r["repository"] or "-", _listed(r["writes"]))
         for r in rows
     ]
-    click.echo(_columns(table))
+    click.echo(columns(table))
 
 
 @click.command(epilog=_SHOW_EXAMPLE)
@@ -124,7 +125,7 @@ def _who(registry: Registry, loop: Loop) -> str:
     if loop.goal:
         rows.append(("done when", f"{loop.goal.verify!r} exits with 0 and the checker accepts"))
     rows += [("delivers", step.tool) for step in loop.deliver]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _limits(loop: Loop) -> str:
@@ -133,7 +134,7 @@ def _limits(loop: Loop) -> str:
     rows = [("LIMIT", "")]
     rows += [(k, f"{v:,}" if isinstance(v, int) else str(v or "none")) for k, v in limits.items()]
     waits = f"{silence['then']} after {silence['after']}" if silence else "waits for a person"
-    return _columns([*rows, ("on_no_approver", waits)])
+    return columns([*rows, ("on_no_approver", waits)])
 
 
 def _rules(registry: Registry, loop: Loop) -> str:
@@ -146,7 +147,7 @@ def _rules(registry: Registry, loop: Loop) -> str:
         (f"approvals.{name}", registry.organisation.aliases.get(name, name), "*", effect, "")
         for name, effect in loop.harness.approvals.items()
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _touches(touched: Reach) -> str:
@@ -156,12 +157,4 @@ def _touches(touched: Reach) -> str:
 def _agent(agent: AgentReach) -> str:
     head = f"{agent.agent} ({agent.role}{', ' + agent.model if agent.model else ''}) can touch:"
     rows = [(f"  {t.tool}", t.effect, t.rule, t.reason) for t in agent.tools]
-    return head + "\n" + (_columns(rows) if rows else "  nothing")
-
-
-def _columns(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return head + "\n" + (columns(rows) if rows else "  nothing")

@@ -48,7 +48,8 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
         "name": "night-fix",
         "entrypoint": "flows.heartbeat.heartbeat",
         "parameters": {"loop": "night-fix"},
-        "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin"}],
+        "paused": False,
+        "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin", "slug": "slot"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
         "work_pool": {"name": "loops"},
     }
@@ -56,7 +57,9 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
 
 def test_work_has_no_schedule_and_housekeeping_runs_every_minute():
     assert deployments()["work", "night-fix"]["schedules"] == []
-    assert deployments()["housekeeping", "housekeeping"]["schedules"] == [{"interval": 60}]
+    assert deployments()["housekeeping", "housekeeping"]["schedules"] == [
+        {"interval": 60, "slug": "slot"}
+    ]
 
 
 def test_an_overlap_may_wait_and_a_loop_without_a_schedule_never_fires(tmp_path: Path):
@@ -72,7 +75,7 @@ def test_an_overlap_may_wait_and_a_loop_without_a_schedule_never_fires(tmp_path:
         for d in content["deployments"]
         if d["name"] == "ticket-triage" and "concurrency_limit" in d
     )
-    assert found["schedules"] == []
+    assert (found["schedules"], found["paused"]) == ([], True)
     assert found["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
 
 

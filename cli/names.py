@@ -1,0 +1,18 @@
+"""Under which name is what a person says put on record?"""
+
+import getpass
+
+import click
+
+from cli.words import one_line
+
+CLAIMED = "claimed"
+"""How a word is recorded whose giver is not proven to be who they say."""
+
+
+def claimed(name: str | None) -> str:
+    """The name as it is recorded; the user of this machine when none is given. Raises `click.UsageError`."""
+    named = (getpass.getuser() if name is None else name).strip()
+    if not named or len(named) > 120 or one_line(named) != named:
+        raise click.UsageError("--as takes a name: one line of 1 to 120 visible characters")
+    return f"{CLAIMED}: {named}"

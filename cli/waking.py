@@ -1,0 +1,29 @@
+"""Is the run that waits for an answer on its way again?"""
+
+from cli.server import reaching_prefect
+from governance.errors import LoopError
+from governance.memory import Store
+
+
+async def wake(store: Store, card: str) -> tuple[bool, str]:
+    """Send what is due, once; whether the card's run is woken, and a sentence that says so."""
+    try:
+        await _drain()
+    except LoopError as error:
+        why = f" ({error})"
+    else:
+        why = ""
+    due = {row.key for row in await store.outbox(100_000) if row.kind == "resume"}
+    if card not in due:
+        return True, "The waiting run is woken."
+    return False, f"The answer is on record; housekeeping will wake the waiting run{why}."
+
+
+async def _drain() -> None:
+    """Raises `LoopError` when Prefect or the registry does not let us."""
+    with reaching_prefect():
+        from tasks.outbox import drain
+        from tasks.world import open_world
+
+        async with open_world() as world:
+            await drain(world)
