@@ -12,12 +12,14 @@ from typing import Any
 from demo.model.brain import Options, casting, scripted
 from demo.model.knowledge import BUILT_IN, Fix
 from demo.model.view import Json, Move
-from governance.briefs import ROLE_TEXT
+from governance.briefs import ROLE_TEXT, lead_brief
 from governance.conversation import ToolSpec
-from governance.definition import Subagent
+from governance.definition import Loop, Subagent
+from governance.evidence import FoundItems, Verdict, wire_schema
 from governance.seats import Seat, house_tools
 
 REPOSITORY = Path(__file__).parents[2] / "demo" / "repository"
+LOOP = Loop.model_construct(name="l", find=None)
 VERIFY = "python -m pytest -q -p no:cacheprovider"
 
 
@@ -142,3 +144,14 @@ class Checkout:
             return f"`old` stands {text.count(old)} times in {path.name}, expected once", True
         path.write_text(text.replace(old, new))
         return f"edited {path.name}", False
+
+
+def schema(model: type[FoundItems] | type[Verdict]) -> dict[str, object]:
+    return {"output_config": {"format": {"type": "json_schema", "schema": wire_schema(model)}}}
+
+
+def find(seen: object, state: str | None = None) -> FoundItems:
+    brief = lead_brief(LOOP, seen if isinstance(seen, str) else json.dumps(seen), state)
+    return FoundItems.model_validate_json(
+        play(ask("lead", brief, **schema(FoundItems)), always("")).said
+    )
