@@ -48,6 +48,9 @@ class State:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(
+            "PRAGMA synchronous=NORMAL"
+        )  # survives a killed process, if not a lost power
         self._db.executescript(_SCHEMA)
         self._seed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivers.mcp.exchange import CURRENT, TOO_LARGE, Exchange
@@ -21,6 +21,8 @@ from governance.parts import Json
 if TYPE_CHECKING:
     from mcp.client import ClientSession
     from mcp.shared.exceptions import MCPError
+    from mcp.types import CallToolResult, InputRequiredResult
+    from pydantic import TypeAdapter
 
     from drivers.mcp.upstream import Link
 
@@ -144,12 +146,9 @@ class McpConnector:
             Rejected: The server refused our credential or our request.
         """
         from mcp import types
-        from pydantic import TypeAdapter
 
         # Not `session.call_tool`: it throws the answer away when it breaks the tool's own output schema.
-        answers: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
-            types.CallToolResult | types.InputRequiredResult
-        )
+        answers = _answers()
         request = types.CallToolRequest(
             params=types.CallToolRequestParams(
                 name=tool, arguments=arguments, _meta={IDEMPOTENCY_KEY: key}
@@ -239,3 +238,11 @@ class McpConnector:
             return ToolResult(WANTS_INPUT, is_error=True)
         said = self._mask.text(error.message)
         return ToolResult(said, is_error=True, truncated=error.message == TOO_LARGE)
+
+
+@cache
+def _answers() -> TypeAdapter[CallToolResult | InputRequiredResult]:
+    from mcp.types import CallToolResult, InputRequiredResult
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(CallToolResult | InputRequiredResult)
