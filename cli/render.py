@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import yaml
 
-from cli.source import load_registry, registry_option
+from cli.source import load_registry, registry_option, write_text
 from governance.definition import Loop
 from governance.parts import Json
 from governance.registry import Registry
@@ -41,9 +41,9 @@ def render(root: Path, output: Path, check: bool, url: str | None, commit: str |
     where the workers run; with it, every run works from exactly that commit, also after a wait.
     """
     text = rendered(load_registry(root), _pinned(url, commit))
-    found = output.read_text() if output.exists() else ""
+    found = output.read_text(errors="replace") if output.exists() else ""
     if not check:
-        output.write_text(text)
+        write_text(output, text)
         click.echo(f"{output}: {text.count('entrypoint:'):,} deployments")
     elif found != text:
         diff = difflib.unified_diff(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli.source import registry_option
+from cli.source import registry_option, write_text
 from governance.definition import Loop
 from governance.parts import Json
 from governance.registry import SCHEMA_FILE
@@ -21,7 +21,7 @@ def schema(path: Path | None, root: Path) -> None:
     `# yaml-language-server: $schema=../loop.schema.json` of a loop file.
     """
     target = path or root / SCHEMA_FILE
-    target.write_text(schema_text())
+    write_text(target, schema_text())
     click.echo(f"{target}: written")
 
 

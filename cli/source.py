@@ -47,3 +47,11 @@ def examine_texts(texts: Texts) -> Examined:
 def load_registry(root: Path) -> Registry:
     """The registry in a directory. Raises `DefinitionError` with every problem."""
     return load(read_registry(root), priced=priced)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content; a place that cannot be written ends the command with its reason."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from error

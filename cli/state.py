@@ -28,7 +28,9 @@ $ loops state night-fix --json
 @click.argument("loop")
 @click.option("--correct", "text", help="Add one line of yours; the loop reads it next time.")
 @click.option("--as", "name", help="Who says so; the user of this machine by default.")
-@click.option("--version", type=click.IntRange(min=1), help="An older version; the newest by default.")
+@click.option(
+    "--version", type=click.IntRange(min=1), help="An older version; the newest by default."
+)
 @registry_option
 @json_option
 def state(

@@ -166,6 +166,9 @@ def test_every_word_an_editor_shows_comes_from_the_field_itself():
 def test_schema_writes_where_it_is_told(tmp_path: Path):
     assert loops("schema", tmp_path / "x.json").exit_code == 0
     assert (tmp_path / "x.json").read_text() == schema_text()
+    done = loops("schema", tmp_path / "nowhere" / "x.json")
+    assert done.exit_code == 1
+    assert done.output.endswith("x.json': No such file or directory\n")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
