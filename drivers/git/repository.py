@@ -8,6 +8,7 @@ from drivers.git.objects import Objects
 from drivers.git.process import Git
 from drivers.locks import held
 from governance.errors import Rejected
+from governance.parts import digest
 from governance.ports import Blobs, Candidate, Manifest
 
 _MIRRORED = ("+refs/heads/*:refs/upstream/heads/*", "+refs/tags/*:refs/upstream/tags/*")
@@ -16,15 +17,16 @@ _AUTHOR = re.compile(r"(?P<name>[^<>\n]*[^<>\s])\s*<(?P<email>[^<>\s]+)>")
 
 
 class GitRepository:
-    """One upstream repository, mirrored bare below `cache_dir`, which processes may share.
+    """One upstream repository, mirrored bare below `cache_dir`, which repositories and processes may share.
 
     `token` is sent as HTTP basic auth to the URL's host only; it is on no command line and in no file.
     """
 
     def __init__(self, url: str, cache_dir: Path, blobs: Blobs, token: str | None = None) -> None:
         """Raises `Rejected` when the URL carries a password."""
-        self.url, self._directory = url, cache_dir / "mirror.git"
-        self._lock = cache_dir / "mirror.lock"
+        name = digest(url).removeprefix("sha256:")[:16]
+        self.url, self._directory = url, cache_dir / f"{name}.git"
+        self._lock = cache_dir / f"{name}.lock"
         self._git = Git(self._directory, url, token)
         self._objects = Objects(self._git, blobs)
         self._candidates = Candidates(self._git, self._objects, blobs)

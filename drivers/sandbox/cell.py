@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from governance.ports import BoxSpec
+
 HOME = "/tmp"
 """Caches go to the small scratch space, not into the workspace that is saved and delivered."""
 
@@ -65,6 +67,16 @@ class Cell(Protocol):
     def remove(self) -> None:
         """End everything in it and free what it holds. Safe to repeat."""
         ...
+
+
+SHM_MB = 64
+"""Size of /dev/shm."""
+
+
+def charged_mb(spec: BoxSpec) -> int:
+    """The memory limit of a box: a tmpfs page is charged to its writer, so what may be stored is added."""
+    kernel_mb = inodes(spec.max_mb) // 1000
+    return spec.memory_mb + spec.max_mb + SCRATCH_MB + SHM_MB + kernel_mb
 
 
 def inodes(max_mb: int) -> int:

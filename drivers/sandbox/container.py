@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.sandbox.cell import BASE_ENV, MAX_FILE_MB, SCRATCH_MB, UID, inodes
+from drivers.sandbox.cell import BASE_ENV, MAX_FILE_MB, SCRATCH_MB, SHM_MB, UID, charged_mb, inodes
 from drivers.sandbox.engine import Engine
 from governance.ports import BoxSpec
 
@@ -12,7 +12,6 @@ PREFIX = "looprail."
 BOX = "looprail.box"
 LEASE = "looprail.lease_until"
 KEEPER_UID = 1001
-_SHM_MB = 64
 _MB = 1024 * 1024
 
 
@@ -63,16 +62,14 @@ def _locked_down(
 ) -> dict[str, Any]:
     from docker.types import LogConfig, Ulimit
 
-    # tmpfs pages are charged to whoever wrote them, so what may be stored is added to what may be used.
-    kernel_mb = inodes(spec.max_mb) // 1000
-    memory = f"{spec.memory_mb + spec.max_mb + SCRATCH_MB + _SHM_MB + kernel_mb}m"
+    memory = f"{charged_mb(spec)}m"
     return {
         "name": name,
         "labels": dict(labels),
         "runtime": runtime,
         "mounts": [mount(name)],
         "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,size={SCRATCH_MB}m,nr_inodes=50000,mode=1777"},
-        "shm_size": f"{_SHM_MB}m",
+        "shm_size": f"{SHM_MB}m",
         "network_mode": "none",
         "use_config_proxy": False,
         "read_only": True,

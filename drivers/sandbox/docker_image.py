@@ -12,12 +12,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from drivers.locks import held
 from drivers.sandbox import container, setup_env
 from drivers.sandbox.box import CellBox
 from drivers.sandbox.cell import BASE_ENV
 from drivers.sandbox.docker_cell import DockerCell
 from drivers.sandbox.engine import Engine
-from drivers.locks import held
 from drivers.sandbox.setup_env import run_setup
 from governance.errors import Rejected
 from governance.ports import Blobs, Manifest

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drivers.blobs import DirectoryBlobs
+from drivers.sandbox.bubblewrap import BubblewrapSandbox
 from drivers.sandbox.docker import DockerSandbox
 from drivers.sandbox.setup_env import host_bundle, passed_on
 from governance.ports import Box, BoxSpec, Sandbox
@@ -16,13 +17,18 @@ from governance.ports import Box, BoxSpec, Sandbox
 IMAGE = "looprail/python:3.11"
 KINDS = [
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("bubblewrap", marks=pytest.mark.bwrap),
 ]
 
 
-def sandbox_of(kind: str, state_dir: Path) -> Sandbox:
+def sandbox_of(kind: str, state_dir: Path) -> DockerSandbox | BubblewrapSandbox:
     blobs = DirectoryBlobs(state_dir / "blobs")
-    return DockerSandbox(
-        blobs, state_dir, build_env=passed_on(os.environ), ca_bundle=host_bundle(os.environ)
+    make = {"docker": DockerSandbox, "bubblewrap": BubblewrapSandbox}[kind]
+    return make(
+        blobs,
+        state_dir / kind,
+        build_env=passed_on(os.environ),
+        ca_bundle=host_bundle(os.environ),
     )
 
 
