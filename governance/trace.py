@@ -7,7 +7,7 @@ content leaves through here: of what a try noted beside its numbers only the att
 
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from governance.conversation import Usage
 from governance.parts import Json, usd
@@ -167,4 +167,4 @@ def _error(row: LedgerRow) -> str | None:
 
 
 def _present(attributes: Json) -> Json:
-    return cast(Json, {name: value for name, value in attributes.items() if value is not None})
+    return {name: value for name, value in attributes.items() if value is not None}

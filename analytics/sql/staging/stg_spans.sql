@@ -1,0 +1,36 @@
+-- one row per settled try of an effect (leaf span), typed and in words of ours
+-- Which effects were tried, for whom, when, and at what cost?
+-- unique: span_id
+SELECT
+  seq,
+  trace_id,
+  span_id,
+  parent_span_id,
+  make_timestamp_ns(start_time_unix_nano)::TIMESTAMP AS started_at,
+  make_timestamp_ns(end_time_unix_nano)::TIMESTAMP AS ended_at,
+  make_timestamp_ns(start_time_unix_nano)::DATE AS day,
+  gen_ai_workflow_name AS loop,
+  gen_ai_agent_name AS agent,
+  loop_role AS role,
+  loop_team AS team,
+  gen_ai_request_model AS model,
+  loop_run_id AS run,
+  loop_item_id AS item,
+  loop_lane AS lane,
+  loop_round AS round,
+  loop_kind AS kind,
+  loop_status AS status,
+  error_type,
+  coalesce(input_tokens, 0) AS input_tokens,
+  coalesce(output_tokens, 0) AS output_tokens,
+  coalesce(cache_read_tokens, 0) AS cache_read_tokens,
+  coalesce(cache_write_tokens, 0) - coalesce(cache_write_1h_tokens, 0) AS cache_write_5m_tokens,
+  coalesce(cache_write_1h_tokens, 0) AS cache_write_1h_tokens,
+  cost_usd,
+  cost_status,
+  reserved_usd,
+  price_input_mtok,
+  price_cache_read_mtok,
+  price_cache_write_5m_mtok,
+  price_cache_write_1h_mtok
+FROM src_spans
