@@ -28,7 +28,7 @@ def one_line(text: str, most: int | None = None) -> str:
 
 def margined(text: str) -> str:
     """The whole text escaped, each line behind a bar, so that no line of it can pass for one of ours."""
-    return "\n".join(f"| {line}" for line in plain(text).split("\n"))
+    return "\n".join(f"| {line}" for line in plain(text.removesuffix("\n")).split("\n"))
 
 
 def now_ms() -> int:

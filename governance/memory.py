@@ -199,8 +199,8 @@ class Store(Protocol):
         """All evidence of an item, oldest first."""
         ...
 
-    async def state(self, loop: str) -> StatePage | None:
-        """The newest state page."""
+    async def state(self, loop: str, *, version: int | None = None) -> StatePage | None:
+        """The newest state page, or an older one by its version."""
         ...
 
     async def correct(self, loop: str, body: str, *, by: str, now: int) -> StatePage:

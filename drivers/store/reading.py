@@ -94,10 +94,13 @@ def evidence(sql: Sql, item: str) -> tuple[Evidence, ...]:
     return tuple(rows.evidence(row) for row in found)
 
 
-def state(sql: Sql, loop: str) -> StatePage | None:
-    """The newest state page."""
+def state(sql: Sql, loop: str, *, version: int | None = None) -> StatePage | None:
+    """The newest state page, or an older one by its version."""
+    asked = (("loop = :loop", True), ("version = :version", version is not None))
     row = sql.one(
-        "SELECT * FROM states WHERE loop = :loop ORDER BY version DESC LIMIT 1", loop=loop
+        f"SELECT * FROM states{_where(asked)} ORDER BY version DESC LIMIT 1",
+        loop=loop,
+        version=version,
     )
     return None if row is None else rows.page(row)
 

@@ -110,7 +110,9 @@ async def _work_until_it_waits(told: Filled) -> None:
     await _do(store, lost, cost=PICO // 4, usage=Usage(1204, 311))
     child = Place(RUN, item, 1, "maker-0-1-drafter", 0, 0)
     await _do(
-        store, _intent(child, fence, kind="model", name="claude-sonnet-4-6", args={}), cost=PICO // 8
+        store,
+        _intent(child, fence, kind="model", name="claude-sonnet-4-6", args={}),
+        cost=PICO // 8,
     )
     await store.record(
         Place(RUN, item, 1, "maker", 0, 2), kind="tool", name="github.delete_repository", head=HEAD,
@@ -138,7 +140,11 @@ async def _work_until_it_waits(told: Filled) -> None:
 async def _work_until_it_stops(told: Filled) -> None:
     store, item = told.store, told.stopped
     fence = await _claim(store, item, "flow-2")
-    await _do(store, _intent(Place(RUN, item, 0, "base", 0, 0), fence, kind="sandbox", name="verify base"), cost=0)
+    await _do(
+        store,
+        _intent(Place(RUN, item, 0, "base", 0, 0), fence, kind="sandbox", name="verify base"),
+        cost=0,
+    )
     await store.close(
         item, fence=fence, status="stopped", outcome={"evidence": []}, now=NOW - 20_000,
         stop=Stop("not_reproduced", "the verifier passes on the untouched base"),
