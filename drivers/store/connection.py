@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -69,15 +70,9 @@ class Database:
     def __init__(self, path: Path, prepare: Callable[[Sql], None]) -> None:
         self.path = path
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._lock = FileLock(path.with_name(path.name + ".lock"))
-            with self._lock:
-                self._writer = self._open()
-                self._writer.execute("BEGIN IMMEDIATE")
-                prepare(SqliteSql(self._writer))
-                self._writer.execute("COMMIT")
-            self._reader = _connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+            with ExitStack() as undo:
+                self._lock, self._writer, self._reader = self._open(prepare, undo)
+                undo.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise self._broken(error) from error
         name = f"store '{path}'"
@@ -92,21 +87,41 @@ class Database:
         """Do the work on one snapshot of what is committed."""
         return self._reads.submit(work)
 
+    @property
+    def closed(self) -> bool:
+        """The file was let go of."""
+        return self._writes.closed
+
     def close(self) -> None:
         """Finish what is queued and let go of the file. Safe to repeat."""
         self._reads.close()
         self._writes.close()
 
-    def _open(self) -> sqlite3.Connection:
-        connection = _connect(str(self.path))
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    def _open(
+        self, prepare: Callable[[Sql], None], undo: ExitStack
+    ) -> tuple[FileLock, sqlite3.Connection, sqlite3.Connection]:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = FileLock(self.path.with_name(self.path.name + ".lock"))
+        undo.callback(lock.close)
+        with lock:
+            writer = _connect(str(self.path))
+            undo.callback(writer.close)
+            self._make_durable(writer)
+            writer.execute("BEGIN IMMEDIATE")
+            prepare(SqliteSql(writer))
+            writer.execute("COMMIT")
+        reader = _connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)
+        return lock, writer, reader
+
+    def _make_durable(self, writer: sqlite3.Connection) -> None:
+        mode = writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(
                 f"store '{self.path}' is on a file system without shared memory (journal mode {mode!r}, "
                 "needed 'wal'). Put it on a local disk."
             )
-        connection.execute("PRAGMA synchronous = FULL")
-        return connection
+        writer.execute("PRAGMA synchronous = FULL")
 
     def _close_writer(self) -> None:
         with self._lock:

@@ -24,7 +24,7 @@ def store_at(url: str, blobs: str) -> SqliteStore:
     """The one store this process has at `url`, with its blobs in the directory `blobs`; opened on first use."""
     path = _path(url)
     with _gate:
-        if path not in _open:
+        if path not in _open or not _open[path][1].connected:
             _open[path] = (blobs, open_store(url, DirectoryBlobs(Path(blobs))))
         directory, store = _open[path]
     if directory != blobs:

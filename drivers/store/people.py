@@ -101,6 +101,16 @@ def expire(sql: Sql, row: Row, *, now: int) -> Row:
     )
 
 
+def settle_doubt(
+    sql: Sql, key: str, answer: Literal["approve", "reject"], reason: str, *, now: int
+) -> None:
+    """The lost try itself has reported: nobody need say any more what became of it, and its item goes on."""
+    for row in sql.all(
+        "SELECT * FROM cards WHERE key = :key AND kind = 'in_doubt' AND answer IS NULL", key=key
+    ):
+        _write_answer(sql, row, answer, by="ledger", reason=reason, now=now)
+
+
 def cards(sql: Sql, *, item: str | None = None, open_only: bool = True) -> Sequence[Row]:
     """Cards, oldest first; `open_only` those that wait for a person."""
     chosen = _OPEN if open_only else "SELECT c.* FROM cards c WHERE true"

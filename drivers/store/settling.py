@@ -10,6 +10,7 @@ from drivers.store import money
 from drivers.store.bodies import Body
 from drivers.store.items import check_fence
 from drivers.store.journal import Asked, Done, Result, done_row, note_done, note_intent, on_record
+from drivers.store.people import settle_doubt
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import End, clear_try, close_try, last_try, lose_try, one_try
 from governance.effects import Place, Settlement
@@ -34,6 +35,9 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
             response_model=settlement.response_model,
         )  # fmt: skip
         close_try(sql, row, end)
+        if row["status"] == "unknown":
+            why = f"try {attempt:,} did happen and has reported its result"
+            settle_doubt(sql, place.key, "reject", why, now=settlement.now)
     return done_row(sql, place.key)
 
 
@@ -46,6 +50,9 @@ def fail(
     end = End(status, now, error, attributes)
     if status == "failed" and row["status"] in ("open", "unknown"):
         clear_try(sql, row, end)
+        if row["status"] == "unknown":
+            why = f"try {attempt:,} surely did not happen"
+            settle_doubt(sql, place.key, "approve", why, now=now)
     elif status == "unknown" and row["status"] == "open":
         lose_try(sql, row, end)
 

@@ -70,6 +70,11 @@ class SqliteStore:
         """Do the work on a snapshot."""
         return await asyncio.wrap_future(self._database.read(work))
 
+    @property
+    def connected(self) -> bool:
+        """False once it was disconnected."""
+        return not self._database.closed
+
     def disconnect(self) -> None:
         """Finish what is under way and let go of the file. Safe to repeat."""
         self._database.close()

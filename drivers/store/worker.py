@@ -70,6 +70,11 @@ class Worker:
             self._queue.put(job)
         return job.future
 
+    @property
+    def closed(self) -> bool:
+        """No more work is taken."""
+        return self._closed
+
     def close(self) -> None:
         """Finish what is queued, then end the thread. Safe to repeat."""
         with self._gate:

@@ -1,0 +1,138 @@
+"""An effect may have happened: may it start again?"""
+
+from dataclasses import replace
+
+from governance.effects import Admitted, InDoubt, Intent, Refused
+from tests.drivers.store.story import TREE, Story, card_for, settled
+
+
+def _write(story: Story, **changes: object) -> Intent:
+    return story.intent(0, name="github.create_issue", repeatable=False, **changes)
+
+
+async def _lost(story: Story) -> InDoubt:
+    assert isinstance(await story.store.intend(_write(story)), Admitted)
+    await story.claim(now=3001)
+    got = await story.store.intend(_write(story, now=3002))
+    assert isinstance(got, InDoubt)
+    return got
+
+
+async def test_a_write_that_may_have_happened_is_put_before_a_person(story: Story) -> None:
+    doubt = await _lost(story)
+    card = await story.store.card(doubt.card)
+    assert card is not None
+    assert (card.kind, card.key, card.tool, card.arguments) == (
+        "in_doubt", story.place(0).key, "github.create_issue", {"state": "open"},
+    )  # fmt: skip
+    assert card.why == (
+        "'github.create_issue' may have happened already: try 1 was opened at 1970-01-01 00:00:03 UTC, "
+        "could be sent until 1970-01-01 00:00:04 UTC, and ended as 'abandoned' without an answer on "
+        "record. Look at the far side first. Approve: it is started once more. Reject: it is not."
+    )
+    (entry,) = await story.store.entries(story.item)
+    assert entry.status == "doubt"
+    item = await story.store.item(story.item)
+    assert item is not None
+    assert item.status == "waiting"
+    notices = [o for o in await story.store.outbox() if o.kind == "notice"]
+    assert [o.payload["kind"] for o in notices] == ["in_doubt"]
+
+
+async def test_asking_again_before_the_answer_gives_the_same_card(story: Story) -> None:
+    doubt = await _lost(story)
+    assert await story.store.intend(_write(story, now=3003)) == doubt
+    assert len(await story.store.cards()) == 1
+
+
+async def test_no_answer_is_taken_while_the_effect_may_still_be_on_its_way(story: Story) -> None:
+    doubt = await _lost(story)
+    early = await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=4000)
+    assert (early.answer, early.not_before) == (None, 4000)
+    late = await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=4001)
+    assert late.answer == "approve"
+
+
+async def test_a_person_may_let_it_start_once_more_and_only_once(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.answer(doubt.card, answer="approve", by="noor", reason="not there", now=5000)
+    second = await story.store.intend(_write(story, now=6000))
+    assert isinstance(second, Admitted)
+    assert second.attempt == 2
+    used = await story.store.card(doubt.card)
+    assert used is not None
+    assert used.used_by == story.place(0).key
+    await story.store.fail(
+        story.place(0),
+        2,
+        status="unknown",
+        error="unknown",
+        attributes={"error.message": "reset"},
+        now=6100,
+    )
+    again = await story.store.intend(_write(story, now=6200))
+    assert isinstance(again, InDoubt)
+    assert again.card != doubt.card
+    card = await story.store.card(again.card)
+    assert card is not None
+    assert "ended as 'unknown' (reset) without" in card.why
+
+
+async def test_a_person_may_say_no(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.answer(doubt.card, answer="reject", by="noor", reason="it is there", now=5000)
+    refused = await story.store.intend(_write(story, now=6000))
+    assert isinstance(refused, Refused)
+    assert refused.stop.reason == "in_doubt"
+    assert refused.stop.detail == (
+        "'github.create_issue' may have happened (try 1), and 'noor' said not to start it again: it is there"
+    )
+
+
+async def test_a_late_answer_of_the_effect_itself_ends_the_doubt(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.done(story.place(0), 1, settled(result={"issue": 7}))
+    card = await story.store.card(doubt.card)
+    assert card is not None
+    assert (card.answer, card.answered_by, card.reason) == (
+        "reject", "ledger", "try 1 did happen and has reported its result",
+    )  # fmt: skip
+    assert [o.key for o in await story.store.outbox() if o.kind == "resume"] == [doubt.card]
+    got = await story.store.intend(_write(story, now=6000))
+    assert not isinstance(got, InDoubt)
+    (entry,) = await story.store.entries(story.item)
+    assert (entry.status, entry.result) == ("done", {"issue": 7})
+
+
+async def test_a_late_word_that_nothing_happened_ends_the_doubt_too(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.fail(
+        story.place(0), 1, status="failed", error="unavailable", attributes={}, now=3100
+    )
+    assert await story.store.cards() == ()
+    assert isinstance(await story.store.intend(_write(story, now=6000)), Admitted)
+    card = await story.store.card(doubt.card)
+    assert card is not None
+    assert (card.answered_by, card.reason) == ("ledger", "try 1 surely did not happen")
+
+
+async def test_a_doubt_card_approves_no_call_of_a_tool(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=5000)
+    refused = await story.store.intend(_write(story, now=6000, card=doubt.card))
+    assert isinstance(refused, Refused)
+    assert "its kind is 'in_doubt', not 'approval'" in refused.stop.detail
+
+
+async def test_an_approved_write_that_was_lost_needs_both_answers(story: Story) -> None:
+    intent = replace(_write(story), tree=TREE)
+    card = await story.store.ask(card_for(intent), notice={}, fence=story.fence)
+    await story.store.answer(card.card, answer="approve", by="noor", reason="", now=5)
+    assert isinstance(await story.store.intend(replace(intent, card=card.card)), Admitted)
+    await story.claim(now=3001)
+    intent = replace(_write(story, now=6000), tree=TREE, card=card.card)
+    doubt = await story.store.intend(intent)
+    assert isinstance(doubt, InDoubt)
+    assert doubt.card != card.card
+    await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=6001)
+    assert isinstance(await story.store.intend(intent), Admitted)

@@ -1,0 +1,74 @@
+"""Which definitions are in force, what does a loop know, and who changed what?"""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from drivers.store.sqlite import SqliteStore
+from governance.errors import StoreError
+from governance.parts import digest
+from governance.records import Budget
+
+
+async def test_a_pinned_definition_comes_back_by_its_digest(store: SqliteStore) -> None:
+    pinned = await store.pin("loop", "triage", "name: triage", by="noor", now=5)
+    assert pinned == digest("name: triage")
+    assert await store.definition(pinned) == "name: triage"
+
+
+async def test_putting_a_definition_in_force_is_audited_when_it_changes(store: SqliteStore) -> None:
+    for now, body in enumerate(("a", "a", "b", "a")):
+        await store.pin("loop", "triage", body, by="noor", now=now)
+    lines = await store.audit()
+    assert [(line["at"], line["what"], line["subject"], line["detail"]) for line in lines] == [
+        (3, "loop in force", "triage", digest("a")),
+        (2, "loop in force", "triage", digest("b")),
+        (0, "loop in force", "triage", digest("a")),
+    ]
+    assert len(await store.audit(limit=2)) == 2
+
+
+async def test_a_definition_nobody_pinned_is_an_error(store: SqliteStore) -> None:
+    with pytest.raises(StoreError, match="definition 'sha256:0' is not in the store"):
+        await store.definition("sha256:0")
+
+
+async def test_a_definition_changed_behind_our_back_is_not_used(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    pinned = await store.pin("loop", "triage", "honest", by="noor", now=5)
+    with sqlite3.connect(tmp_path / "store.db") as other:
+        other.execute("UPDATE definitions SET body = 'tampered'")
+    other.close()
+    with pytest.raises(StoreError, match="it was changed in the store"):
+        await store.definition(pinned)
+
+
+async def test_a_correction_of_the_state_is_on_record_as_a_persons(store: SqliteStore) -> None:
+    assert await store.state("triage") is None
+    pages = await asyncio.gather(
+        *(store.correct("triage", f"# {n}", by="noor", now=n) for n in range(3))
+    )
+    assert sorted(p.version for p in pages) == [1, 2, 3]
+    newest = await store.state("triage")
+    assert newest in pages
+    assert newest is not None
+    assert (newest.version, newest.by) == (3, "noor")
+    lines = await store.audit()
+    assert [line["subject"] for line in lines] == [f"triage version {n}" for n in (3, 2, 1)]
+
+
+async def test_a_cap_is_put_in_force_changed_and_audited(store: SqliteStore) -> None:
+    made = await store.put_cap("team:platform:usd", "2026-11", 100, by="noor", now=1)
+    assert made == Budget("team:platform:usd", "2026-11", 100)
+    await store.put_cap("team:platform:usd", "2026-11", 100, by="noor", now=2)
+    raised = await store.put_cap("team:platform:usd", "2026-11", 250, by="kim", now=3)
+    assert raised.cap == 250
+    assert await store.budget("team:platform:usd", "2026-11") == raised
+    lines = await store.audit()
+    assert [(line["who"], line["detail"]) for line in lines] == [
+        ("kim", "100 to 250"),
+        ("noor", "none to 100"),
+    ]
