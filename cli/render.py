@@ -14,6 +14,7 @@ from governance.registry import Registry
 
 WORK_POOL = "loops"
 HOUSEKEEPING_S = 60
+ANALYTICS_S = 3600
 SLUG = "slot"
 """Without a slug every deploy wakes a schedule that a person has paused (3.8.8); with one it stays paused."""
 HEADER = """\
@@ -63,7 +64,11 @@ def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
     content = {
         "name": "looprail",
         "pull": pull,
-        "deployments": [*(d for loop in loops for d in deployments(loop)), _housekeeping()],
+        "deployments": [
+            *(d for loop in loops for d in deployments(loop)),
+            _service("housekeeping", every_s=HOUSEKEEPING_S),
+            _service("analytics", every_s=ANALYTICS_S),
+        ],
     }
     return HEADER + yaml.safe_dump(content, sort_keys=False, width=100)
 
@@ -92,11 +97,12 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
     return heartbeat, work
 
 
-def _housekeeping() -> Json:
+def _service(name: str, *, every_s: int) -> Json:
+    """A flow of ours that belongs to no loop."""
     return {
-        "name": "housekeeping",
-        "entrypoint": "flows.housekeeping.housekeeping",
-        "schedules": [{"interval": HOUSEKEEPING_S, "slug": SLUG}],
+        "name": name,
+        "entrypoint": f"flows.{name}.{name}",
+        "schedules": [{"interval": every_s, "slug": SLUG}],
         "concurrency_limit": _one_at_a_time(enqueue=False),
         "work_pool": {"name": WORK_POOL},
     }

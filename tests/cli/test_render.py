@@ -33,6 +33,7 @@ def test_the_committed_file_is_fresh():
 
 def test_every_loop_has_a_heartbeat_and_a_work_deployment():
     assert sorted(deployments()) == [
+        ("analytics", "analytics"),
         ("heartbeat", "morning-triage-loop"),
         ("heartbeat", "night-fix"),
         ("heartbeat", "ticket-triage"),
@@ -60,6 +61,16 @@ def test_work_has_no_schedule_and_housekeeping_runs_every_minute():
     assert deployments()["housekeeping", "housekeeping"]["schedules"] == [
         {"interval": 60, "slug": "slot"}
     ]
+
+
+def test_analytics_runs_every_hour_one_at_a_time():
+    assert deployments()["analytics", "analytics"] == {
+        "name": "analytics",
+        "entrypoint": "flows.analytics.analytics",
+        "schedules": [{"interval": 3600, "slug": "slot"}],
+        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+        "work_pool": {"name": "loops"},
+    }
 
 
 def test_an_overlap_may_wait_and_a_loop_without_a_schedule_never_fires(tmp_path: Path):
@@ -146,4 +157,4 @@ def test_prefect_knows_every_key_we_write():
         )
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
-    assert len(PrefectYamlModel.model_validate(content).deployments) == 7
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 8

@@ -15,6 +15,6 @@ SELECT
   max(ended_at) AS ended_at,
   count(*) FILTER (kind = 'model') AS model_calls,
   sum(input_tokens + output_tokens)::BIGINT AS tokens,
-  coalesce(sum(cost_usd), 0) AS cost_usd
+  known_usd(cost_usd) AS cost_usd
 FROM spend
 GROUP BY parent_span_id

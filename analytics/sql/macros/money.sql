@@ -10,3 +10,6 @@ CREATE MACRO usd_each(usd, n) AS
     ((usd::DECIMAL(25, 12) * 1000000000000::DECIMAL(13, 0))::HUGEINT // n)::DECIMAL(26, 0)
     * 0.000000000001::DECIMAL(12, 12)
   END;
+
+-- A sum of costs: 0 over no calls, and NULL where calls were made and the cost of none is known.
+CREATE MACRO known_usd(usd) AS CASE WHEN count(*) = 0 THEN 0 ELSE sum(usd) END;

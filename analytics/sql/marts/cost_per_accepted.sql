@@ -9,7 +9,8 @@ WITH closed AS (
 money AS (
   SELECT
     loop,
-    coalesce(sum(cost_usd), 0) AS cost_usd,
+    known_usd(cost_usd) AS cost_usd,
+    count(*) AS calls,
     count(*) FILTER (cost_status = 'unpriced') AS unpriced_calls,
     count(*) FILTER (cost_status = 'unknown') AS unknown_calls
   FROM spend
@@ -27,9 +28,9 @@ ends AS (
 )
 SELECT
   coalesce(m.loop, e.loop) AS loop,
-  coalesce(m.cost_usd, 0) AS cost_usd,
+  CASE WHEN m.calls IS NULL THEN 0 ELSE m.cost_usd END AS cost_usd,
   coalesce(e.accepted, 0) AS accepted,
-  usd_each(coalesce(m.cost_usd, 0), coalesce(e.accepted, 0)) AS cost_per_accepted_usd,
+  usd_each(CASE WHEN m.calls IS NULL THEN 0 ELSE m.cost_usd END, coalesce(e.accepted, 0)) AS cost_per_accepted_usd,
   coalesce(e.done_unproven, 0) AS done_unproven,
   coalesce(e.stopped, 0) AS stopped,
   coalesce(e.open, 0) AS open,
@@ -37,4 +38,4 @@ SELECT
   coalesce(m.unknown_calls, 0) AS unknown_calls
 FROM money m
 FULL JOIN ends e ON e.loop IS NOT DISTINCT FROM m.loop
-ORDER BY cost_usd DESC, loop
+ORDER BY cost_usd DESC NULLS LAST, loop

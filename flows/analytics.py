@@ -1,0 +1,14 @@
+"""What did it all cost? Files for anybody's SQL first, then what Prefect shows of them."""
+
+from prefect import flow
+
+from tasks.analytics import export_ledger, publish_costs
+from tasks.world import open_world
+
+
+@flow(name="analytics", persist_result=False)
+async def analytics() -> None:
+    """Export what was settled since the last time, then publish the cost of every loop."""
+    async with open_world() as world:
+        await export_ledger(world)
+        await publish_costs()
