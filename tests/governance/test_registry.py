@@ -265,6 +265,6 @@ def test_a_thousand_loops_are_checked_in_seconds():
         f"loops/fix-{n}.yaml": LOOP.replace("name: fix", f"name: fix-{n}", 1) for n in range(1000)
     }
     files = {k: v for k, v in FILES.items() if k != "loops/fix.yaml"} | loops
-    started = time.monotonic()
+    started = time.process_time()
     assert len(load(Texts(files), priced=bool).loops) == 1000
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
