@@ -81,7 +81,7 @@ async def test_four_processes_lose_no_update(
             f"\n4 processes, 4 tasks each: intend p50 {waits[480] * 1e3:.1f} ms, p99 {waits[950] * 1e3:.1f} ms, "
             f"max {waits[-1] * 1e3:.1f} ms"
         )
-    assert waits[950] < 1.0
+    assert waits[950] < 3.0
 
 
 async def test_a_killed_process_leaves_a_usable_store_and_its_holds_unknown(tmp_path: Path) -> None:
