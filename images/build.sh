@@ -6,7 +6,7 @@ set -eu
 NAME=looprail/python:3.11
 ROOT=/var/lib/looprail/images
 SUITE=bookworm
-PACKAGES=python3,python3-venv,python3-pip,git,ca-certificates
+PACKAGES=python3,python-is-python3,python3-venv,python3-pip,git,ca-certificates
 SEARCH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 FORCE=no
 

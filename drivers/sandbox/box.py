@@ -11,7 +11,7 @@ from typing import IO, TypeVar
 
 from drivers.sandbox import archive, scripts
 from drivers.sandbox.cell import Cell, Ended, Order, inodes
-from drivers.sandbox.paths import check_manifest, checked
+from drivers.sandbox.paths import check_command, check_manifest, checked
 from governance.errors import Rejected, Unavailable
 from governance.ports import Blobs, CommandResult, Manifest
 
@@ -44,8 +44,10 @@ class CellBox:
         """`sh -c command` in the workspace; no process of it is left when this returns.
 
         Output is both streams as they came, UTF-8 with replacement; more than `max_bytes` of it ends the
-        command (`stopped="output"`). Exit codes above 128 mean a signal. Raises `Unavailable`, `Rejected`.
+        command (`stopped="output"`). Exit codes above 128 mean a signal. Raises `Unavailable`, `Rejected`,
+        and `ValueError` for what no process can be given.
         """
+        check_command(command, timeout_s, env or {})
         taken = _Capped(max_bytes)
         order = Order(
             scripts.COMMAND,

@@ -27,7 +27,7 @@ from drivers.sandbox.box import CellBox, uninterrupted
 from drivers.sandbox.bwrap_cell import BubblewrapCell
 from drivers.sandbox.bwrap_limits import Group, Limits
 from drivers.sandbox.bwrap_volume import Record, Volumes, as_root
-from drivers.sandbox.cell import charged_mb
+from drivers.sandbox.cell import charged_mb, prefixed
 from governance.errors import Rejected
 from governance.ports import Blobs, Box, BoxSpec, Manifest
 
@@ -107,7 +107,7 @@ class BubblewrapSandbox:
 
         def opened() -> None:
             grouped = as_root() and Group(name).make(limits)
-            labels = dict(spec.labels)
+            labels = {prefixed(key): value for key, value in spec.labels.items()}
             record = Record(name, str(root), labels, spec.lease_until, limits, grouped, build=build)
             self._volumes.hold(record, spec.max_mb)
 
@@ -140,10 +140,11 @@ class BubblewrapSandbox:
             await self._thread(lambda: shutil.rmtree(fresh, ignore_errors=True))
 
     def _remove(self, labels: Mapping[str, str], due: Callable[[int], bool]) -> tuple[str, ...]:
+        wanted = {prefixed(key): value for key, value in labels.items()}
         names = tuple(
             record.name
             for record in self._volumes.all()
-            if due(record.lease_until) and labels.items() <= record.labels.items()
+            if due(record.lease_until) and wanted.items() <= record.labels.items()
         )
         for name in names:
             self._volumes.remove(name)

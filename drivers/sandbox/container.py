@@ -4,11 +4,19 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.sandbox.cell import BASE_ENV, MAX_FILE_MB, SCRATCH_MB, SHM_MB, UID, charged_mb, inodes
+from drivers.sandbox.cell import (
+    BASE_ENV,
+    MAX_FILE_MB,
+    SCRATCH_MB,
+    SHM_MB,
+    UID,
+    charged_mb,
+    inodes,
+    prefixed,
+)
 from drivers.sandbox.engine import Engine
 from governance.ports import BoxSpec
 
-PREFIX = "looprail."
 BOX = "looprail.box"
 LEASE = "looprail.lease_until"
 KEEPER_UID = 1001
@@ -19,11 +27,6 @@ def labelled(name: str, labels: Mapping[str, str], lease_until: int) -> dict[str
     """The caller's labels under our prefix, with ours on top."""
     theirs = {prefixed(key): value for key, value in labels.items()}
     return {**theirs, BOX: name, LEASE: str(lease_until)}
-
-
-def prefixed(key: str) -> str:
-    """A label's name as the engine knows it."""
-    return key if key.startswith(PREFIX) else PREFIX + key
 
 
 def create(engine: Engine, name: str, spec: BoxSpec, runtime: str | None) -> None:

@@ -1,5 +1,6 @@
 """How do we speak to a Docker engine, and what does its every error mean for us?"""
 
+import socket
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -39,8 +40,11 @@ class Engine:
         from docker.errors import DockerException
 
         try:
+            # The SDK leaves its socket open when nobody listens.
+            with socket.socket(socket.AF_UNIX) as trial:
+                trial.connect(self.socket_path)
             return DockerClient(base_url=f"unix://{self.socket_path}", timeout=self._timeout_s)
-        except DockerException as error:
+        except (DockerException, OSError) as error:
             raise Unavailable(f"docker engine '{self.socket_path}'", str(error)) from error
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Does a command run, end, and leave nothing, whatever it tries?"""
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -126,11 +127,15 @@ async def test_a_fork_bomb_whose_wrapper_was_killed_ends_all_the_same(open_box: 
 
 
 @pytest.mark.slow
-async def test_a_memory_hog_is_ended_and_called_so(open_box: OpenBox) -> None:
+async def test_a_memory_hog_is_ended_and_called_so(open_box: OpenBox, kind: str) -> None:
     box = await open_box(memory_mb=64)
     await box.write("kept.txt", b"kept")
     result = await box.run("python3 -c 'bytearray(3_000_000_000)'", timeout_s=30)
-    assert (result.exit_code, result.stopped) == (137, "memory")
+    if kind == "bubblewrap" and os.geteuid() != 0:
+        assert result.exit_code == 1
+        assert "MemoryError" in result.output
+    else:
+        assert (result.exit_code, result.stopped) == (137, "memory")
     again = await box.run("sh -c 'kill -9 $$'", timeout_s=10)
     assert (again.exit_code, again.stopped) == (137, None)
     assert await box.read("kept.txt", max_bytes=100) == b"kept"
@@ -143,6 +148,29 @@ async def test_a_cancelled_command_is_over_when_the_cancellation_arrives(box: Bo
     with pytest.raises(asyncio.CancelledError):
         await task
     assert "54321" not in (await box.run(ALIVE, timeout_s=10)).output
+
+
+@pytest.mark.parametrize(
+    ("command", "timeout_s", "env"),
+    [
+        (": " + "x" * 130_000, 5, {}),
+        ("echo a\0b", 5, {}),
+        ("echo \udcff", 5, {}),
+        ("true", 0, {}),
+        ("true", 5, {"A=B": "c"}),
+        ("true", 5, {"A": "b\0c"}),
+    ],
+)
+async def test_what_no_process_can_be_given_is_refused(
+    box: Box, command: str, timeout_s: float, env: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError):
+        await box.run(command, timeout_s=timeout_s, env=env)
+
+
+async def test_a_long_command_runs(box: Box) -> None:
+    result = await box.run("echo " + "x" * 110_000, timeout_s=10)
+    assert len(result.output) == 110_001
 
 
 async def test_commands_of_one_box_take_turns(box: Box) -> None:

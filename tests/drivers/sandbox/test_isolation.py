@@ -49,7 +49,7 @@ async def test_no_socket_of_an_engine_is_inside(box: Box) -> None:
 
 async def test_root_cannot_be_regained(box: Box) -> None:
     result = await box.run(
-        "su -c id root </dev/null; unshare -m true && echo MOUNTED; mount -t tmpfs x /mnt;"
+        "su -c id root </dev/null; unshare -Ur id; unshare -m true && echo MOUNTED; mount -t tmpfs x /mnt;"
         " chroot / id; python3 -c 'import os; os.setuid(0)'; id -u; echo done",
         timeout_s=20,
     )
@@ -151,7 +151,7 @@ async def test_what_a_killed_driver_left_is_swept(
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVE, kind, str(state_dir), mark],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])},
         stdout=subprocess.PIPE,
         text=True,
     )

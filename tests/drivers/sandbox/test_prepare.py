@@ -79,6 +79,7 @@ async def test_the_same_setup_over_the_same_files_runs_once(
         await forget(sandbox, image)
 
 
+@pytest.mark.slow
 async def test_a_failing_setup_is_rejected_with_the_end_of_its_output(sandbox: Sandbox) -> None:
     setup = "seq 1000; echo cannot find libfoo >&2; exit 3"
     with pytest.raises(Rejected) as caught:
@@ -89,6 +90,7 @@ async def test_a_failing_setup_is_rejected_with_the_end_of_its_output(sandbox: S
     assert lines[-1] == "cannot find libfoo"
 
 
+@pytest.mark.slow
 async def test_a_setup_that_hangs_is_rejected(sandbox: Sandbox) -> None:
     with pytest.raises(Rejected, match="ended by timeout"):
         await sandbox.prepare(IMAGE, "sleep 100", {}, timeout_s=1)
