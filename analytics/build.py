@@ -47,16 +47,25 @@ def built(
     `.df()` would turn it into floats.
 
     Raises:
-        StoreError: A table has two rows under one key.
+        StoreError: A file of the lake cannot be read, or a table has two rows under one key.
     """
-    connection = _open(lake, loop, since)
-    try:
-        for model in _in_order(connection):
-            connection.execute(f"CREATE TABLE {model.name} AS {model.select}")
-            _check(connection, model)
+    # Left on, a typing error in a function's name becomes an attempt to download an extension (2.0.0).
+    with duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
+    ) as connection:
+        try:
+            _prepare(connection, lake, loop, since)
+            for model in _in_order(connection):
+                connection.execute(f"CREATE TABLE {model.name} AS {model.select}")
+                _check(connection, model)
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            what = str(error).splitlines()[0]
+            raise StoreError(
+                f"the lake '{lake.root}' cannot be read: {what}. Delete it; the next export makes it again "
+                "from the ledger."
+            ) from error
         yield connection
-    finally:
-        connection.close()
 
 
 def rows(
@@ -83,12 +92,9 @@ def _model(path: Path) -> Model:
     return Model(path.stem, grain, question, tuple(unique[1].split(", ")), text)
 
 
-def _open(lake: Lake, loop: str | None, since: date | None) -> DuckDBPyConnection:
-    # Left on, a typing error in a function's name becomes an attempt to download an extension (2.0.0).
-    connection = duckdb.connect(
-        ":memory:",
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-    )
+def _prepare(
+    connection: DuckDBPyConnection, lake: Lake, loop: str | None, since: date | None
+) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET VARIABLE loop = $1::VARCHAR", [loop])
     connection.execute("SET VARIABLE since = $1::DATE", [since])
@@ -101,7 +107,6 @@ def _open(lake: Lake, loop: str | None, since: date | None) -> DuckDBPyConnectio
     _source(connection, "spans", f"{lake.root}/spans/**/*.parquet")
     for fact in FACTS:
         _source(connection, fact, f"{lake.root}/{fact}.parquet")
-    return connection
 
 
 def _source(connection: DuckDBPyConnection, name: str, files: str) -> None:

@@ -90,7 +90,7 @@ def cost(
     elif as_csv:
         click.echo(_as_csv(report), nl=False)
     else:
-        click.echo(_as_table(report), nl=False)
+        click.echo(as_table(report), nl=False)
 
 
 def _report(by: Dimension, loop: str | None, since: date | None) -> CostReport:
@@ -130,7 +130,8 @@ def _plain(row: Any) -> dict[str, Any]:
     return {name: f"{v:f}" if isinstance(v, Decimal) else v for name, v in row.items()}
 
 
-def _as_table(report: CostReport) -> str:
+def as_table(report: CostReport) -> str:
+    """The report for a terminal, never cut off."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

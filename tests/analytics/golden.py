@@ -23,7 +23,9 @@ def at(day: int, hour: int = 2, minute: int = 0, ms: int = 0) -> int:
 
 def principal(loop: str, role: str) -> Principal:
     owner, team = ("noor", "platform") if loop == "night-fix" else ("ines", "support")
-    return Principal(loop, owner, team, {"maker": "fix-drafter", "checker": "fix-reviewer"}.get(role, role), role)
+    return Principal(
+        loop, owner, team, {"maker": "fix-drafter", "checker": "fix-reviewer"}.get(role, role), role
+    )
 
 
 @dataclass
@@ -35,35 +37,69 @@ class Ledger:
 
     async def run(self, loop: str, run: str, now: int) -> None:
         await self.store.open_run(
-            run, loop=loop, slot=str(now), flow_run=f"f-{run}", definition="sha256:d", budgets=(), now=now
+            run,
+            loop=loop,
+            slot=str(now),
+            flow_run=f"f-{run}",
+            definition="sha256:d",
+            budgets=(),
+            now=now,
         )
 
     async def items(self, loop: str, run: str, now: int, *names: str) -> list[str]:
-        findings = tuple((short_id("i", loop, n, run), Finding(n, f"fix {n}", SECRET_TEXT)) for n in names)
+        findings = tuple(
+            (short_id("i", loop, n, run), Finding(n, f"fix {n}", SECRET_TEXT)) for n in names
+        )
         await self.store.found(
             run, findings, definition="sha256:d", budgets=(), state=None, summary="found", now=now
         )
         for item, _ in findings:
-            await self.store.claim(item, flow_run=f"w-{item}", now=now, lease=now + 10**9, max_lives=5)
+            await self.store.claim(
+                item, flow_run=f"w-{item}", now=now, lease=now + 10**9, max_lives=5
+            )
         return [item for item, _ in findings]
 
     async def open(
-        self, loop: str, run: str, owner: str, now: int, *, role: str = "lead", lane: str = "lead",
-        kind: Kind = "model", name: str = SONNET, step: int | None = None, reserved: int = 0,
+        self,
+        loop: str,
+        run: str,
+        owner: str,
+        now: int,
+        *,
+        role: str = "lead",
+        lane: str = "lead",
+        kind: Kind = "model",
+        name: str = SONNET,
+        step: int | None = None,
+        reserved: int = 0,
     ) -> tuple[Place, Admitted]:
         place = Place(run, owner, 1, lane, next(self.steps) if step is None else step, 0)
         admitted = await self.store.intend(
             Intent(
-                place=place, kind=kind, name=name, principal=principal(loop, role), rule="granted",
-                head=EMPTY_HEAD, args={}, fence=0 if owner == run else 1, now=now, send_by=now + 1000,
-                lease=now + 10_000, repeatable=True, reserved=reserved,
-                attributes={"gen_ai.request.model": name, "prompt": SECRET_TEXT} if kind == "model" else {},
+                place=place,
+                kind=kind,
+                name=name,
+                principal=principal(loop, role),
+                rule="granted",
+                head=EMPTY_HEAD,
+                args={},
+                fence=0 if owner == run else 1,
+                now=now,
+                send_by=now + 1000,
+                lease=now + 10_000,
+                repeatable=True,
+                reserved=reserved,
+                attributes={"gen_ai.request.model": name, "prompt": SECRET_TEXT}
+                if kind == "model"
+                else {},
             )
         )
         assert isinstance(admitted, Admitted), admitted
         return place, admitted
 
-    async def answered(self, place: Place, admitted: Admitted, now: int, usage: Usage, model: str = SONNET) -> None:
+    async def answered(
+        self, place: Place, admitted: Admitted, now: int, usage: Usage, model: str = SONNET
+    ) -> None:
         price = price_of(model, now, usage.input_tokens)
         paid = cost(usage, model, now)
         await self.store.done(
@@ -76,17 +112,37 @@ class Ledger:
         )  # fmt: skip
 
     async def call(
-        self, loop: str, run: str, owner: str, now: int, usage: Usage, *, model: str = SONNET,
-        role: str = "lead", lane: str = "lead",
+        self,
+        loop: str,
+        run: str,
+        owner: str,
+        now: int,
+        usage: Usage,
+        *,
+        model: str = SONNET,
+        role: str = "lead",
+        lane: str = "lead",
     ) -> None:
         place, admitted = await self.open(loop, run, owner, now, role=role, lane=lane, name=model)
         await self.answered(place, admitted, now + 4000, usage, model)
 
     async def free(
-        self, loop: str, run: str, owner: str, now: int, kind: Kind, name: str, *, role: str = "loop",
-        lane: str = "lead", evidence: tuple[Evidence, ...] = (), error: str | None = None,
+        self,
+        loop: str,
+        run: str,
+        owner: str,
+        now: int,
+        kind: Kind,
+        name: str,
+        *,
+        role: str = "loop",
+        lane: str = "lead",
+        evidence: tuple[Evidence, ...] = (),
+        error: str | None = None,
     ) -> None:
-        place, admitted = await self.open(loop, run, owner, now, role=role, lane=lane, kind=kind, name=name)
+        place, admitted = await self.open(
+            loop, run, owner, now, role=role, lane=lane, kind=kind, name=name
+        )
         await self.store.done(
             place, admitted.attempt,
             Settlement(
@@ -97,7 +153,13 @@ class Ledger:
 
     async def close(self, item: str, now: int, stop: Stop | None = None) -> None:
         await self.store.close(
-            item, fence=1, status="stopped" if stop else "done", outcome={}, stop=stop, state="# s", now=now
+            item,
+            fence=1,
+            status="stopped" if stop else "done",
+            outcome={},
+            stop=stop,
+            state="# s",
+            now=now,
         )
 
 
@@ -111,24 +173,70 @@ async def night_fix_accepted(led: Ledger) -> AsyncIterator[str]:
     good, bad = await led.items(loop, run, at(20, 2, 3), "test_a", "test_b")
     yield "found"
     base = Evidence("base", "b" * 40, "failing", "verifier", SECRET_TEXT)
-    await led.free(loop, run, good, at(20, 2, 4), "sandbox", "verify", role="verifier", lane="base", evidence=(base,))
-    await led.call(loop, run, good, at(20, 2, 5), Usage(9_000, 700, 0, 8_000), role="maker", lane="maker")
-    await led.call(loop, run, good, at(20, 2, 6), Usage(11_000, 900, 8_000, 2_000, 500, 300), role="maker", lane="maker")
+    await led.free(
+        loop,
+        run,
+        good,
+        at(20, 2, 4),
+        "sandbox",
+        "verify",
+        role="verifier",
+        lane="base",
+        evidence=(base,),
+    )
+    await led.call(
+        loop, run, good, at(20, 2, 5), Usage(9_000, 700, 0, 8_000), role="maker", lane="maker"
+    )
+    await led.call(
+        loop,
+        run,
+        good,
+        at(20, 2, 6),
+        Usage(11_000, 900, 8_000, 2_000, 500, 300),
+        role="maker",
+        lane="maker",
+    )
     verified = Evidence("verified", TREE, "passed", "verifier", "exit code 0")
-    await led.free(loop, run, good, at(20, 2, 7), "sandbox", "verify", role="verifier", lane="verify", evidence=(verified,))
-    await led.call(loop, run, good, at(20, 2, 8), Usage(6_001, 333), model=OPUS, role="checker", lane="checker")
+    await led.free(
+        loop,
+        run,
+        good,
+        at(20, 2, 7),
+        "sandbox",
+        "verify",
+        role="verifier",
+        lane="verify",
+        evidence=(verified,),
+    )
+    await led.call(
+        loop, run, good, at(20, 2, 8), Usage(6_001, 333), model=OPUS, role="checker", lane="checker"
+    )
     yield "checked"
     await led.store.record(
-        Place(run, good, 1, "verdict", 0, 0), kind="step", name="verdict", head=EMPTY_HEAD,
-        head_after=EMPTY_HEAD, args={}, result={}, labels=(), fence=1, now=at(20, 2, 9),
+        Place(run, good, 1, "verdict", 0, 0),
+        kind="step",
+        name="verdict",
+        head=EMPTY_HEAD,
+        head_after=EMPTY_HEAD,
+        args={},
+        result={},
+        labels=(),
+        fence=1,
+        now=at(20, 2, 9),
         evidence=(Evidence("checked", TREE, "accept", "fix-reviewer", SECRET_TEXT),),
     )
     await led.free(loop, run, good, at(20, 2, 10), "push", "looprail/night-fix/x", lane="push")
-    await led.free(loop, run, good, at(20, 2, 11), "tool", "github.create_pull_request", lane="deliver")
+    await led.free(
+        loop, run, good, at(20, 2, 11), "tool", "github.create_pull_request", lane="deliver"
+    )
     await led.close(good, at(20, 2, 12))
     yield "delivered"
-    await led.call(loop, run, bad, at(20, 23, 59, ms=59_999), Usage(20_000, 5_000), role="maker", lane="maker")
-    await led.free(loop, run, bad, at(21, 0, 0), "tool", "github.get_issue", role="maker", error="tool_error")
+    await led.call(
+        loop, run, bad, at(20, 23, 59, ms=59_999), Usage(20_000, 5_000), role="maker", lane="maker"
+    )
+    await led.free(
+        loop, run, bad, at(21, 0, 0), "tool", "github.get_issue", role="maker", error="tool_error"
+    )
     await led.close(bad, at(21, 0, 5), Stop("rounds", "3 rounds without an accepted result"))
     yield "stopped"
 
@@ -152,20 +260,37 @@ async def night_fix_failures(led: Ledger) -> AsyncIterator[str]:
     (item,) = await led.items(loop, run, at(22, 2, 1), "test_c")
     place, tried = await led.open(loop, run, item, at(22, 2, 2), role="maker", lane="maker")
     await led.store.fail(
-        place, tried.attempt, status="failed", error="unavailable",
-        attributes={"error.message": SECRET_TEXT}, now=at(22, 2, 3),
+        place,
+        tried.attempt,
+        status="failed",
+        error="unavailable",
+        attributes={"error.message": SECRET_TEXT},
+        now=at(22, 2, 3),
     )
     yield "failed"
-    place, lost = await led.open(loop, run, item, at(22, 2, 4), role="maker", lane="maker", step=900, reserved=10**12)
-    await led.store.fail(place, lost.attempt, status="unknown", error="unknown", attributes={}, now=at(22, 2, 5))
+    place, lost = await led.open(
+        loop, run, item, at(22, 2, 4), role="maker", lane="maker", step=900, reserved=10**12
+    )
+    await led.store.fail(
+        place, lost.attempt, status="unknown", error="unknown", attributes={}, now=at(22, 2, 5)
+    )
     yield "lost"
     _, again = await led.open(loop, run, item, at(22, 2, 6), role="maker", lane="maker", step=900)
     await led.answered(place, again, at(22, 2, 7), Usage(3_000, 300))
     yield "repeated"
     await led.answered(place, lost, at(22, 2, 8), Usage(3_000, 299))
     yield "late"
-    place, lost = await led.open(loop, run, item, at(22, 2, 9), role="maker", lane="maker", reserved=250_000_000_000)
-    await led.store.fail(place, lost.attempt, status="unknown", error="A page: " + SECRET_TEXT, attributes={}, now=at(22, 2, 10))
+    place, lost = await led.open(
+        loop, run, item, at(22, 2, 9), role="maker", lane="maker", reserved=250_000_000_000
+    )
+    await led.store.fail(
+        place,
+        lost.attempt,
+        status="unknown",
+        error="A page: " + SECRET_TEXT,
+        attributes={},
+        now=at(22, 2, 10),
+    )
     yield "unknown"
     await led.open(loop, run, item, at(22, 2, 11), role="maker", lane="maker", reserved=7)
     yield "under way"
