@@ -27,6 +27,7 @@ COMMANDS = {
     "reject": ("cli.approvals:reject", "Say no to a card."),
     "state": ("cli.state:state", "Show what a loop knows, or correct it."),
     "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
+    "cost": ("cli.cost:cost", "Show what the loops cost, and what an accepted delivery costs."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),
 }
 """By name: where the command is, and its line in `loops --help`."""
