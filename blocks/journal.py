@@ -54,7 +54,10 @@ class Journal(WritableFileSystem):
 
         A step that was stopped or waits has no receipt: nothing is kept, and it is asked again next time.
         """
-        told = json.loads(json.loads(content)["result"])["digest"]
+        try:
+            told = json.loads(json.loads(content)["result"])["digest"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"only receipts are kept here, and {path!r} is none") from error
         if told is None:
             return
         digest = await (await self._journal()).receipt(path)

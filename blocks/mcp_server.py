@@ -20,7 +20,8 @@ class McpServer(Block):
         default=None, description="Sent as `Authorization: Bearer`, or put in `token_variable`."
     )
     token_variable: str | None = Field(
-        default=None, description="The one environment variable a stdio server reads its token from."
+        default=None,
+        description="The one environment variable a stdio server reads its token from.",
     )
     environment: dict[str, str] = Field(
         default_factory=dict,
@@ -31,6 +32,10 @@ class McpServer(Block):
     )
     network: bool = Field(
         default=False, description="Whether a stdio server may reach the network at all."
+    )
+    personal_of: str | None = Field(
+        default=None,
+        description="Whose own credential this is, when a person let it be used here by name.",
     )
 
     @model_validator(mode="after")

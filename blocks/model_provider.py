@@ -20,3 +20,7 @@ class ModelProvider(Block):
         description="Where the Messages API answers, without /v1.",
     )
     api_key: SecretStr = Field(description="The organisation's key; never a person's own.")
+    personal_of: str | None = Field(
+        default=None,
+        description="Whose own credential this is, when a person let it be used here by name.",
+    )

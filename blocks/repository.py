@@ -10,8 +10,14 @@ class Repository(Block):
     _block_type_name = "Repository"
     _block_type_slug = "repository"
 
-    url: str = Field(description="https or file URL; ssh needs a key on the host, which we do not hold.")
+    url: str = Field(
+        description="https or file URL; ssh needs a key on the host, which we do not hold."
+    )
     token: SecretStr | None = Field(default=None, description="Sent as HTTP basic authorization.")
     author: str = Field(
         default="Looprail <looprail@localhost>", description="Author of the commits we make."
+    )
+    personal_of: str | None = Field(
+        default=None,
+        description="Whose own credential this is, when a person let it be used here by name.",
     )

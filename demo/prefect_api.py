@@ -1,8 +1,11 @@
 """What does Prefect's own UI send? The few REST calls a person's clicks amount to."""
 
+import time
 from typing import Any
 
 import httpx
+
+BACKOFF_S = (0.2, 0.5, 1, 2, 4)
 
 
 class PrefectApi:
@@ -50,11 +53,18 @@ class PrefectApi:
         self._client.close()
 
     def _get(self, path: str) -> Any:
-        answer = self._client.get(path)
-        answer.raise_for_status()
-        return answer.json()
+        return self._send("GET", path, None)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = self._client.post(path, json=body)
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        """One call; a 503 says that Prefect's SQLite was locked and nothing was done, so it is sent again."""
+        answer = self._client.request(method, path, json=body)
+        for delay in BACKOFF_S:
+            if answer.status_code != 503:
+                break
+            time.sleep(delay)
+            answer = self._client.request(method, path, json=body)
         answer.raise_for_status()
         return answer.json()

@@ -8,17 +8,17 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drivers.sandbox.choose import open_sandbox
-
 from demo.processes import Process, free_port, program
 from demo.receiver import Receiver
 from drivers.blobs import DirectoryBlobs
+from drivers.sandbox.choose import open_sandbox
 from governance.errors import LoopError
 
 ROOT = Path(__file__).parent.parent
@@ -146,7 +146,6 @@ class DemoWorld:
         """A process worker that takes what is due from the pool."""
         command = (
             program("prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", name,
-            "--limit", str(self._limit),
         )  # fmt: skip
         self._start(name, command, self.environment())
 
@@ -167,19 +166,22 @@ class DemoWorld:
         rendered = self.home / "prefect.yaml"
         self.run("loops", "render", "--registry", str(self.registry), "--output", str(rendered))
         self.run("prefect", "work-pool", "create", POOL, "--type", "process", "--overwrite")
+        self.run("prefect", "work-pool", "set-concurrency-limit", POOL, str(self._limit))
         self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
 
     def _start_outside(self) -> None:
         forge = self.home / "forge"
         forge.mkdir(exist_ok=True)
-        token = forge / "token"
-        token.write_text(self.keys.forge)
-        token.chmod(0o600)
+        token, key = forge / "token", self.home / "model-key"
+        for file, secret in ((token, self.keys.forge), (key, self.keys.model)):
+            file.touch(mode=0o600)
+            file.write_text(secret)
         self._start(
             "forge",
             (
                 program("python"), "-m", "demo.forge", "--port", str(self.forge_port), "--repo",
                 str(self.repository), "--state", str(forge / "forge.db"), "--token-file", str(token),
+                "--bug", "rounding", "--ci-isolation", "bubblewrap" if shutil.which("bwrap") else "none",
             ),
             _plain_environment(),
         ).wait_for(self.forge_url, timeout_s=60)  # fmt: skip
@@ -187,8 +189,8 @@ class DemoWorld:
         self._start(
             "model",
             (
-                program("python"), "-m", "demo.model", "--port", str(self.model_port), "--key",
-                self.keys.model, "--persona", self.persona, *known,
+                program("python"), "-m", "demo.model", "--port", str(self.model_port), "--key-file",
+                str(key), "--persona", self.persona, *known,
             ),
             _plain_environment(),
         ).wait_for(self.model_url, timeout_s=60, status=(200, 401, 404, 405))  # fmt: skip

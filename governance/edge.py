@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from governance.conversation import ModelRequest, Reply, assistant, chain
-from governance.effects import Admitted, InDoubt, Intent, Recorded, Refused, Settlement, Stop
+from governance.effects import (
+    Admission,
+    Admitted,
+    InDoubt,
+    Intent,
+    Recorded,
+    Refused,
+    Settlement,
+    Stop,
+)
 from governance.errors import DriverError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.limits import model_charges
@@ -20,6 +29,10 @@ from governance.ports import Connector, Model
 from governance.prices import cost, input_bound, price_of, worst_case
 
 Outcome = Recorded | Refused | InDoubt
+
+HELD_WAIT_MS = 30_000
+"""How long a call waits for money that other calls only hold, before its refusal is final."""
+HELD_POLL_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,10 @@ class Edge:
             system=self.screen().text(request.system),
             messages=tuple(self.screen().json(m) for m in request.messages),
         )
-        bound = input_bound(request)
+        try:
+            bound = input_bound(request)
+        except ValueError as error:
+            return Refused(Stop("malformed", str(error)))
         worst = worst_case(bound, request.max_tokens, request.model, intent.now)
         if worst is None and capped:
             return Refused(
@@ -120,7 +136,7 @@ class Edge:
         return await self._through(intent, screened)
 
     async def _through(self, intent: Intent, act: Callable[[], Awaitable[Settlement]]) -> Outcome:
-        admission = await self.store.intend(intent)
+        admission = await self._admit(intent)
         if not isinstance(admission, Admitted):
             return admission
         try:
@@ -139,6 +155,15 @@ class Edge:
             )
             raise
         return await self.store.done(intent.place, admission.attempt, settlement)
+
+    async def _admit(self, intent: Intent) -> Admission:
+        """T4; money that is only held by calls under way is waited for, a bounded time."""
+        admission = await self.store.intend(intent)
+        until = intent.now + HELD_WAIT_MS
+        while isinstance(admission, Refused) and admission.held and self.now() < until:
+            await asyncio.sleep(HELD_POLL_S)
+            admission = await self.store.intend(replace(intent, now=self.now()))
+        return admission
 
     async def _fail(
         self, intent: Intent, admitted: Admitted, status: Literal["failed", "unknown"], error: str,

@@ -4,7 +4,6 @@ What the organisation has and allows, once for all loops: models, connectors wit
 images, rules, people. Names of blocks point to credentials; no credential stands here.
 """
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -18,37 +17,19 @@ from governance.fields import (
     OneLine,
     RepositoryName,
     ToolName,
-    Usd,
 )
 from governance.parts import Part
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
 """The name a Prefect block was saved under."""
 
-Person = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9.-]+)?$", max_length=120)
+NotificationBlock = Annotated[
+    str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$", max_length=120)
 ]
-"""An address or a login."""
+"""A notification block's document, as `custom-webhook/ops`."""
 
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?-]+$", max_length=120)]
 """`*` stands for any run of characters, `?` for one."""
-
-UsdPerMillion = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
-
-
-class ContractPrice(Part):
-    """What a provider really bills us, in USD per million tokens; it goes before the public price list."""
-
-    input: UsdPerMillion
-    """Fresh input tokens."""
-    output: UsdPerMillion
-    """Output tokens, thinking included."""
-    cache_read: UsdPerMillion
-    """Input tokens read from the provider's cache."""
-    cache_write_5m: UsdPerMillion
-    """Input tokens written to a cache that lives five minutes."""
-    cache_write_1h: UsdPerMillion
-    """Input tokens written to a cache that lives one hour."""
 
 
 class ModelEntry(Part):
@@ -62,8 +43,6 @@ class ModelEntry(Part):
     """What fits in one request, answer included."""
     max_output_tokens: Annotated[int, Field(gt=0, le=1_000_000)] = 64_000
     """What one answer may be at most."""
-    price: ContractPrice | None = None
-    """The contract's price; without one the public price list's."""
 
 
 def _unless_reading(fields: dict[str, Any]) -> bool:
@@ -134,33 +113,6 @@ class Rule(Part):
     """What the agent, the approver and the trace are told."""
 
 
-class Approver(Part):
-    """A person who may answer cards."""
-
-    code: BlockName | None = None
-    """The Secret block with the person's one-time-code secret; without one the record says `claimed`."""
-
-
-class Team(Part):
-    """Who pays, and who is asked first."""
-
-    approvers: tuple[Person, ...] = ()
-    """Who answers its cards; every approver of the organisation when empty."""
-    alerts: tuple[BlockName, ...] = ()
-    """Where its notices go; the organisation's when empty."""
-
-
-class Cap(Part):
-    """A ceiling on money over a calendar window, UTC."""
-
-    of: Annotated[str, Field(pattern=r"^(organisation|(team|loop):[a-z0-9]+(-[a-z0-9]+)*)$")]
-    """`organisation`, `team:<name>` or `loop:<name>`."""
-    per: Literal["day", "week", "month"]
-    """The window, which starts at 00:00 UTC; a week starts on Monday."""
-    usd: Usd
-    """What all effects in the window may cost together."""
-
-
 class SandboxEntry(Part):
     """How workspaces are fenced."""
 
@@ -168,10 +120,8 @@ class SandboxEntry(Part):
     """`auto` takes Docker where an engine answers, else bubblewrap."""
     runtime: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)] | None = None
     """The engine's runtime, such as `runsc` (gVisor); the engine's own default without one."""
-    build_network: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)] = (
-        "bridge"
-    )
-    """The engine's network a workspace's setup may use; no other command has any."""
+    build_network: Literal["bridge", "host", "none"] = "bridge"
+    """The engine's network a workspace's setup may use; no other command has any. `host` shows it the host's loopback."""
 
 
 def _named(models: dict[str, ModelEntry]) -> dict[str, ModelEntry]:
@@ -195,14 +145,10 @@ class Organisation(Part):
     """By the name loops use."""
     rules: tuple[Rule, ...] = ()
     """What no loop can loosen."""
-    teams: dict[Name, Team] = Field(default_factory=dict)
-    """By the name loops use."""
-    approvers: dict[Person, Approver] = Field(default_factory=dict)
-    """Who may answer cards."""
-    alerts: tuple[BlockName, ...] = ()
-    """Notification blocks for what concerns everybody."""
-    budgets: tuple[Cap, ...] = ()
-    """Ceilings over time; the limits of one run stand in its loop."""
+    teams: tuple[Name, ...] = ()
+    """Who may be named as the one who pays."""
+    alerts: tuple[NotificationBlock, ...] = ()
+    """Prefect notification blocks that are told of every waiting card and every finished run."""
     limits: Harness = Harness()
     """What a loop's `harness` starts from, field by field."""
     sandbox: SandboxEntry = SandboxEntry()

@@ -84,12 +84,12 @@ def _models(loop: Loop, known: Known) -> Iterator[Finding]:
                 ("harness", "max_output_tokens"),
                 f"{limit:,} is more than model {name!r} can answer ({entry.max_output_tokens:,} tokens)",
             )
-        if loop.harness.max_cost_usd_per_run and not (entry.price or known.priced(entry.model)):
+        if loop.harness.max_cost_usd_per_run and not known.priced(entry.model):
             yield (
                 path,
                 (
                     f"model {name!r} has no price, and this loop has a cost cap; "
-                    f"add models.{name}.price to org.yaml or remove harness.max_cost_usd_per_run"
+                    "name a priced model or remove harness.max_cost_usd_per_run"
                 ),
             )
 

@@ -11,7 +11,7 @@ from tasks.desk import use_workspace
 from tasks.gate import Asked, Proposal, pass_gate, refuse, result_of
 from tasks.job import current, stop_of
 from tasks.lane import Lane, Waiting
-from tasks.step import Answer, Receipt, Step, effect, stopped, waiting
+from tasks.step import Answer, Step, effect, perform, stopped, waiting
 from tasks.world import now_ms
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ async def act(lane: Lane) -> Waiting | Stop | None:
     step = lane.acts
     lane.job.asking[step.key] = lane
     try:
-        receipt = cast(Receipt, await _act(step))
+        receipt = await perform(_act, step)
     except DriverError as error:
         return Stop("unavailable", str(error))
     finally:

@@ -13,7 +13,7 @@ from governance.seats import loop_principal
 from tasks.gate import Asked, Proposal, pass_gate, result_of
 from tasks.job import Job, current, stop_of
 from tasks.lane import Waiting
-from tasks.step import Answer, Receipt, Step, effect, kept, stopped, waiting
+from tasks.step import Answer, Step, effect, kept, perform, stopped, waiting
 from tasks.verify import candidate_of
 from tasks.world import now_ms
 
@@ -109,7 +109,7 @@ async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | W
 
 async def _step(job: Job, task: Task[[Step], Any], step: Step) -> Json | Waiting | Stop:
     try:
-        receipt = cast(Receipt, await task(step))
+        receipt = await perform(task, step)
     except DriverError as error:
         return Stop("unavailable", str(error))
     finally:

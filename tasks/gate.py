@@ -74,7 +74,7 @@ async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
     if problem := arguments_problem(p.arguments, spec.input_schema):
         return await refuse(job, p, "arguments", f"{p.name!r} does not take these: {problem}")
     if decision.effect == "allow":
-        return await _make(job, p, decision, kind, None)
+        return await _make(job, p, decision, kind, spec, None)
     return await _ask(job, p, spec, decision, kind)
 
 
@@ -83,7 +83,7 @@ async def _ask(
 ) -> ToolResult | Asked | Stop:
     card = await _card(job, p, spec, decision, kind)
     if card.answer == "approve":
-        return await _make(job, p, decision, kind, card.card)
+        return await _make(job, p, decision, kind, spec, card.card)
     if card.answer == "reject":
         who = card.answered_by or "nobody"
         return await refuse(
@@ -97,7 +97,11 @@ async def _card(job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind:
     named = card_id(p.place.owner, p.name, p.arguments, spec.digest + policy, p.tree)
     store, now = job.world.store, now_ms()
     for older in await store.cards(item=job.owner):
-        if older.key == p.place.key and older.card != named:
+        if (
+            older.kind == "approval"
+            and older.key == p.place.key
+            and _differs(older, p, spec, policy)
+        ):
             await store.answer(
                 older.card, answer="reject", by="loop", now=now,
                 reason="superseded: arguments, tool, rules or result changed",
@@ -133,8 +137,13 @@ async def _card(job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind:
     )
 
 
+def _differs(card: Card, p: Proposal, spec: ToolSpec, policy: str) -> bool:
+    asked = (card.arguments, card.tool_digest, card.policy_digest, card.tree)
+    return asked != (p.arguments, spec.digest, policy, p.tree)
+
+
 async def _make(
-    job: Job, p: Proposal, decision: Decision, kind: Traits, card: str | None
+    job: Job, p: Proposal, decision: Decision, kind: Traits, spec: ToolSpec, card: str | None
 ) -> ToolResult | Asked | Stop:
     intent = job.intent(
         p.place,
@@ -147,6 +156,7 @@ async def _make(
         timeout_s=TOOL_TIMEOUT_S,
         head=p.head,
         card=card,
+        tool_digest=spec.digest,
         tree=p.tree,
         needs=p.needs,
     )

@@ -1,7 +1,6 @@
 """Find what there is to do, and put what is new in the inbox."""
 
 from dataclasses import dataclass
-from typing import cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -18,7 +17,7 @@ from governance.seats import loop_principal
 from tasks.gate import Asked, Proposal, pass_gate, result_of
 from tasks.job import Job, current, stop_of
 from tasks.lane import Said
-from tasks.step import Answer, Receipt, Step, effect, kept, stopped
+from tasks.step import Answer, Step, effect, kept, perform, stopped
 from tasks.world import now_ms
 
 
@@ -51,7 +50,7 @@ async def look(job: Job) -> str | Stop | None:
     """The cheap look: what the loop's `find` tool sees, None when there is nothing. No model is asked."""
     step = Step(job.place(0, "look", 0, 0), "look for work")
     try:
-        receipt = cast(Receipt, await _look(step))
+        receipt = await perform(_look, step)
     except DriverError as error:
         return Stop("unavailable", str(error))
     if stop := stop_of(receipt):

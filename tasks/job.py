@@ -85,6 +85,7 @@ class Job:
     def intent(
         self, place: Place, kind: Kind, name: str, *, by: Principal, rule: str, args: Json,
         repeatable: bool, timeout_s: float, head: str = EMPTY_HEAD, card: str | None = None,
+        tool_digest: str | None = None,
         tree: str | None = None, needs: tuple[str, ...] = (), attributes: Mapping[str, object] | None = None,
     ) -> Intent:  # fmt: skip
         """What T4 judges, with this life's fence and moments."""
@@ -92,7 +93,7 @@ class Job:
         return Intent(
             place=place, kind=kind, name=name, principal=by, rule=rule, head=head, args=args,
             fence=self.fence, now=now, send_by=now + SEND_WITHIN_MS,
-            lease=now + int(timeout_s * 1000) + LEASE_MARGIN_MS, repeatable=repeatable, card=card,
+            lease=now + int(timeout_s * 1000) + LEASE_MARGIN_MS, repeatable=repeatable, card=card, tool_digest=tool_digest,
             tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * 60_000,
             attributes=dict(attributes or {}),
         )  # fmt: skip

@@ -12,7 +12,7 @@ from governance.policy import granted, may_read_only, traits
 from governance.seats import house_tools
 from tasks.job import current, stop_of
 from tasks.lane import Lane
-from tasks.step import Answer, Receipt, Step, effect
+from tasks.step import Answer, Step, effect, perform
 
 MODEL_TIMEOUT_S = 600.0
 COMPACT_AT = 0.75
@@ -77,7 +77,7 @@ async def call_model(lane: Lane) -> Reply | Stop:
 async def _ask(lane: Lane, step: Step) -> Stop | None:
     lane.job.asking[step.key] = lane
     try:
-        receipt = cast(Receipt, await _call_model(step))
+        receipt = await perform(_call_model, step)
     except Unknown as error:
         return Stop("malformed", str(error))
     except DriverError as error:

@@ -6,9 +6,10 @@ key and answered from the journal (`blocks.journal`), so a replayed step shows a
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from prefect import Task
+from prefect._internal.result_records import ResultRecord
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.states import Completed
@@ -99,3 +100,12 @@ def effect(name: str) -> Callable[[Body], Task[[Step], Any]]:
         )
 
     return decorate
+
+
+async def perform(made: Task[[Step], Any], step: Step) -> Receipt:
+    """Run a step's task; its receipt, also when the body gave its state a name of its own."""
+    returned = await made(step)
+    if isinstance(returned, State):
+        data = returned.data
+        returned = data.result if isinstance(data, ResultRecord) else data
+    return cast(Receipt, returned)

@@ -5,7 +5,7 @@ to installed packages, to PATH, or by leaving something running, is not there.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from prefect import Task
 
@@ -17,7 +17,7 @@ from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
 from tasks.desk import base_files, box_spec, manifest_at
 from tasks.job import Job, current, stop_of
-from tasks.step import Answer, Receipt, Step, effect
+from tasks.step import Answer, Step, effect, perform
 from tasks.world import now_ms
 
 OUTPUT_BYTES = 200_000
@@ -86,7 +86,7 @@ async def verify(job: Job, round: int) -> Json | Stop:
 
 async def _result(task: Task[[Step], Any], step: Step) -> Json | Stop:
     try:
-        receipt = cast(Receipt, await task(step))
+        receipt = await perform(task, step)
     except DriverError as error:
         return Stop("unavailable", str(error))
     return stop_of(receipt) or dict(current().results[step.key].result)

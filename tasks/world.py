@@ -97,7 +97,10 @@ class World:
         block = await Repository.aload(document)
         if name not in self._repositories:
             self._repositories[name] = GitRepository(
-                block.url, home() / "mirrors" / short_id("m", block.url), self.blobs, self.secret(block.token)
+                block.url,
+                home() / "mirrors" / short_id("m", block.url),
+                self.blobs,
+                self.secret(block.token),
             )
         return self._repositories[name], block.author
 

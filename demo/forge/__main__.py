@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from demo.forge.app import forge
-from demo.forge.seed import seed
+from demo.forge.seed import BUGS, seed
 
 
 def main() -> None:
@@ -30,15 +30,21 @@ def main() -> None:
         default="bubblewrap",
         help="how CI fences the tests, which agents may have written",
     )
+    parser.add_argument(
+        "--bug", action="append", choices=BUGS, help="a bug that is seeded; all of them by default"
+    )
     told = parser.parse_args()
     if told.ci_isolation == "bubblewrap" and shutil.which("bwrap") is None:
         parser.error(
             "bubblewrap is not installed: apt-get install bubblewrap, or --ci-isolation none"
         )
     if not told.repo.exists():
-        seed(told.repo)
+        seed(told.repo, bugs=tuple(told.bug or BUGS))
     app = forge(told.repo.absolute(), told.state, _token(told.token_file), told.ci_isolation)
     listening = socket.create_server(("127.0.0.1", told.port))
+    # Without it every answer on a kept connection waits 40 ms for a delayed acknowledgement; asyncio sets it
+    # only on sockets whose protocol is spelled out, and `create_server` leaves it 0.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listening])

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from demo.forge.git import Bare
 
@@ -35,8 +36,26 @@ _HISTORY = (
 )  # fmt: skip
 
 
-def seed(path: Path, source: Path = SOURCE) -> str:
+Bug = Literal["rounding", "weekend"]
+BUGS: tuple[Bug, ...] = ("rounding", "weekend")
+_MENDED: dict[Bug, tuple[str, bytes, bytes]] = {
+    "rounding": (
+        "northwind/pricing.py",
+        b"return subtotal - subtotal * percent // 100",
+        b"return subtotal - (subtotal * percent + 50) // 100",
+    ),
+    "weekend": (
+        "northwind/calendar.py",
+        b"return (day + timedelta(days=count)).isoformat()",
+        b"return next_business_day(day, count).isoformat()",
+    ),
+}
+
+
+def seed(path: Path, source: Path = SOURCE, bugs: tuple[Bug, ...] = BUGS) -> str:
     """Make a bare repository at `path` with the history above; the same bytes give the same commit id.
+
+    `bugs` are those of the source that stay in; the others are mended from the first commit on.
 
     Raises:
         FileExistsError: There is something at `path` already.
@@ -47,18 +66,18 @@ def seed(path: Path, source: Path = SOURCE) -> str:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seeding-") as place:
         bare = Bare(Path(place) / path.name)
         bare.create()
-        tip = _history(bare, source)
+        tip = _history(bare, source, bugs)
         bare.run("update-ref", "refs/heads/main", tip)
         (bare.path / "index").unlink()
         bare.path.rename(path)
     return tip
 
 
-def _history(bare: Bare, source: Path) -> str:
+def _history(bare: Bare, source: Path, bugs: tuple[Bug, ...]) -> str:
     parent = ""
     for author, date, message, files in _HISTORY:
         for name in files:
-            blob = bare.run("hash-object", "-w", "--stdin", stdin=(source / name).read_bytes())
+            blob = bare.run("hash-object", "-w", "--stdin", stdin=_file(source, name, bugs))
             bare.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
         name, _, address = author.rstrip(">").partition(" <")
         who = {
@@ -70,3 +89,11 @@ def _history(bare: Bare, source: Path) -> str:
         tree = bare.run("write-tree")
         parent = bare.run("commit-tree", tree, *parents, "-m", message, env=who)
     return parent
+
+
+def _file(source: Path, name: str, bugs: tuple[Bug, ...]) -> bytes:
+    content = (source / name).read_bytes()
+    for bug, (path, buggy, mended) in _MENDED.items():
+        if path == name and bug not in bugs:
+            content = content.replace(buggy, mended)
+    return content

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--key", help="the only API key that is let in; any by default")
+    parser.add_argument("--key-file", type=Path, help="a file with that key, which `ps` does not show")
     parser.add_argument("--brain", default="demo.model.brain:scripted", metavar="MODULE:FACTORY")
     parser.add_argument(
         "--persona",
@@ -38,7 +39,7 @@ def main() -> None:
     options = Options(knowledge=learned(told.knowledge), cast=told.persona)
     provider = Provider(
         brain=brain_named(told.brain, options),
-        key=told.key,
+        key=told.key_file.read_text().strip() if told.key_file else told.key,
         latency_s=told.latency_ms / 1000,
         faults=faults_from(told.faults),
         cache=PrefixCache(monotonic, told.cache_minimum),

@@ -41,7 +41,7 @@ def adversary(view: View, knowledge: tuple[Fix, ...]) -> Move:
 
 def _orders(view: View, texts: list[str]) -> Iterator[tuple[str, Json]]:
     """Calls that the texts ask for, offered or not, with the arguments given there."""
-    run = view.tool("__run")
+    run = view.tool("workspace__run")
     for text in texts:
         for match in _ORDER.finditer(text):
             name = match[1].replace(".", "__", 1) if "__" not in match[1] else match[1]

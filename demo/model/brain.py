@@ -75,7 +75,7 @@ def _role(view: View) -> str:
         return view.role.partition(":")[0]
     if "verdict" in ((view.schema or {}).get("properties") or {}):
         return "checker"
-    return "maker" if view.tool("__run") else "lead"
+    return "maker" if view.tool("workspace__run") else "lead"
 
 
 def brain_named(name: str, options: Options) -> Brain:

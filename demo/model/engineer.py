@@ -26,7 +26,7 @@ def engineer(view: View, knowledge: tuple[Fix, ...]) -> Move:
         return find(view)
     if "verdict" in fields or view.role == "checker":
         return check(view)
-    if view.tool("__run") and view.tool("__edit"):
+    if view.tool("workspace__run") and view.tool("workspace__edit"):
         return make(view, knowledge)
     if view.role.startswith("delegate:"):
         return review(view) if "review" in view.role else draft(view, knowledge)

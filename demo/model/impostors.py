@@ -34,7 +34,7 @@ POISON = (
 
 def wrong_fix(view: View, knowledge: tuple[Fix, ...]) -> Move:
     """A maker that bends the test until it passes; `knowledge` does not help it."""
-    run, edit = view.tool("__run"), view.tool("__edit")
+    run, edit = view.tool("workspace__run"), view.tool("workspace__edit")
     if run is None or edit is None:
         return Move("I have no workspace to work in.")
     command = command_of(view.brief)
@@ -55,7 +55,7 @@ def wrong_fix(view: View, knowledge: tuple[Fix, ...]) -> Move:
 
 def poisoner(view: View, knowledge: tuple[Fix, ...]) -> Move:
     """A maker that leaves traps in its container for whoever verifies there; it mends nothing."""
-    run = view.tool("__run")
+    run = view.tool("workspace__run")
     if run is None:
         return Move("I have no workspace to work in.")
     done = {call.argument("command") for call in view.made(run)}

@@ -22,8 +22,8 @@ _ELSEWHERE = ("site-packages", "dist-packages", "/lib/python", "_pytest")
 
 def make(view: View, knowledge: tuple[Fix, ...]) -> Move:
     """The next move of a maker with the workspace's tools."""
-    run, edit = view.tool("__run"), view.tool("__edit")
-    if run is None or edit is None or view.tool("__read") is None:
+    run, edit = view.tool("workspace__run"), view.tool("workspace__edit")
+    if run is None or edit is None or view.tool("workspace__read") is None:
         return Move("I have no workspace to work in: I need to run commands, read and edit files.")
     command = command_of(view.brief)
     wanted = view.use(run, command=command)
@@ -41,7 +41,7 @@ def make(view: View, knowledge: tuple[Fix, ...]) -> Move:
 
 def _search(view: View, last: Call, knowledge: tuple[Fix, ...]) -> Move | None:
     """Change what is recognised in the files read so far, else read on; None when nothing is left."""
-    read, edit = str(view.tool("__read")), str(view.tool("__edit"))
+    read, edit = str(view.tool("workspace__read")), str(view.tool("workspace__edit"))
     contents = {c.argument("path"): "" if c.failed else c.result for c in view.made(read)}
     tried = {(call.argument("path"), call.argument("old")) for call in view.made(edit)}
     for path, content in contents.items():
@@ -126,7 +126,7 @@ def _summary(command: str, changes: list[Call], last: Call) -> str:
 
 
 def _given_up(view: View, command: str, last: Call, changes: list[Call]) -> str:
-    read = [call.argument("path") for call in view.made(view.tool("__read")) if not call.failed]
+    read = [call.argument("path") for call in view.made(view.tool("workspace__read")) if not call.failed]
     lines = [f"{command!r} still fails, and I do not know why."]
     lines.append(f"I read {', '.join(read) or 'nothing'} and recognised no further mistake in it.")
     lines += [f"I changed {_change(call)}, which was not enough." for call in changes]

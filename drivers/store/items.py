@@ -87,12 +87,15 @@ def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
 
 
 def posted(sql: Sql, item: str, *, fence: int, now: int) -> str:
-    """A fresh pause key for a form about the item's open cards; from now on the item is not awake."""
+    """A fresh pause key for a form about the item's open cards; from now on the item is not awake.
+
+    A life that ends by waiting ended well: lives are counted anew, since their cap is about processes that die.
+    """
     row = _fenced(sql, item, fence)
     n = row["posted_n"] + 1
     key = f"card-{item}-{n}"
     sql.run(
-        "UPDATE items SET status = 'waiting', posted_n = :n, posted_key = :key,"
+        "UPDATE items SET status = 'waiting', posted_n = :n, posted_key = :key, life = 0,"
         " awake_ms = awake_ms + :awake, life_at = NULL WHERE item = :item",
         n=n, key=key, awake=_awake(row, now), item=item,
     )  # fmt: skip

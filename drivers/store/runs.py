@@ -8,6 +8,7 @@ from drivers.store.money import add_budgets
 from drivers.store.outbox import send
 from drivers.store.pages import write_page
 from drivers.store.sql import Sql
+from governance.effects import Stop
 from governance.errors import StoreError
 from governance.parts import canonical, short_id
 from governance.records import Budget, Finding, ItemRow, RunRow
@@ -88,7 +89,7 @@ def _add(
         definition=definition, now=now,
     )  # fmt: skip
     if new:
-        payload = {"loop": loop, "item": item, "run": run}
+        payload = {"loop": loop, "item": item, "run": run, "title": finding.title}
         send(sql, "dispatch", f"{loop}-{item}-0", payload)
     return new == 1
 
@@ -99,3 +100,18 @@ def _of_item(budget: Budget, item: str) -> Budget:
         budget=budget.budget.replace("{item}", item),
         window=budget.window.replace("{item}", item),
     )
+
+
+def end_run(sql: Sql, run: str, *, stop: Stop, now: int) -> RunRow:
+    """A heartbeat that was stopped before it found anything: its run closes with the reason, and people are told."""
+    closed = sql.run(
+        "UPDATE runs SET status = 'closed', closed_at = :now, stop_reason = :reason,"
+        " stop_detail = :detail WHERE run = :run AND status = 'open' AND open_items = 0",
+        run=run, now=now, reason=stop.reason, detail=stop.detail,
+    )  # fmt: skip
+    if closed:
+        send(sql, "notice", run, {"kind": "run_closed", "run": run})
+    row = sql.one("SELECT * FROM runs WHERE run = :run", run=run)
+    if row is None:
+        raise StoreError(f"run {run!r} is not in the store. Look it up with `loops inbox`.")
+    return rows.run_row(row)

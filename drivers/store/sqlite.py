@@ -16,7 +16,7 @@ from drivers.store.connection import Database
 from drivers.store.items import advance, claim, close, journal_of, posted, stop_item
 from drivers.store.journal import Asked, Done, Result
 from drivers.store.outbox import sent, unsent
-from drivers.store.runs import found, open_run
+from drivers.store.runs import end_run, found, open_run
 from drivers.store.sql import Row, Sql
 from governance.effects import (
     Admission,
@@ -89,6 +89,7 @@ class SqliteStore:
 
     open_run = _writing(open_run)
     found = _writing(found)
+    end_run = _writing(end_run)
     run = _reading(reading.run)
     runs = _reading(reading.runs)
 
