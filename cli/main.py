@@ -27,6 +27,9 @@ COMMANDS = {
     "reject": ("cli.approvals:reject", "Say no to a card."),
     "state": ("cli.state:state", "Show what a loop knows, or correct it."),
     "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
+    "run": ("cli.run:run", "Fire a loop now."),
+    "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
+    "new": ("cli.new:new", "Write a new loop to start from."),
     "cost": ("cli.cost:cost", "Show what the loops cost, and what an accepted delivery costs."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),
 }

@@ -30,3 +30,10 @@ def address() -> str:
 
     scheme, _, rest = (PREFECT_API_URL.value() or "").partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}" if rest else "no address"
+
+
+def link(flow_run: str) -> str:
+    """Where a flow run is in Prefect's UI."""
+    from tasks.notices import link as in_the_ui
+
+    return in_the_ui(flow_run)

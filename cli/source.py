@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from drivers.registry_files import read_registry
+from governance.organisation import Organisation
 from governance.registry import Examined, Registry, Texts, examine, load
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -47,6 +49,15 @@ def examine_texts(texts: Texts) -> Examined:
 def load_registry(root: Path) -> Registry:
     """The registry in a directory. Raises `DefinitionError` with every problem."""
     return load(read_registry(root), priced=priced)
+
+
+def organisation_of(root: Path) -> Organisation | None:
+    """What the registry's org.yaml says, or None when there is none yet. Raises `DefinitionError`."""
+    if not (root / "org.yaml").exists():
+        return None
+    texts = read_registry(root)
+    alone = {path: text for path, text in texts.files.items() if path == "org.yaml"}
+    return load(replace(texts, files=alone, problems=()), priced=priced).organisation
 
 
 def write_text(path: Path, text: str) -> None:

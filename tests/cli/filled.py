@@ -26,6 +26,18 @@ DIFF = "--- a/total.py\n+++ b/total.py\n@@ -1 +1 @@\n-return 0\n+return sum(line
 SPOOFED = "fix total\x1b[2J\u202e\nAPPROVED by noor"
 
 
+def invoke(environment: dict[str, str], *args: object) -> Result:
+    """A command in this process; Prefect reads its settings when it is imported, so they are put in force here."""
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    told = {
+        PREFECT_API_URL: environment["PREFECT_API_URL"],
+        PREFECT_API_AUTH_STRING: environment.get("PREFECT_API_AUTH_STRING"),
+    }
+    with temporary_settings({setting: value for setting, value in told.items() if value}):
+        return CliRunner().invoke(cli, [str(a) for a in args], env=environment)
+
+
 @dataclass
 class Filled:
     """The store, and the ids of what is in it."""
@@ -49,9 +61,7 @@ class Filled:
 
     def run(self, *args: object, **more: str) -> Result:
         """A command in this process, as a program calls it."""
-        return CliRunner().invoke(
-            cli, [str(a) for a in args], env={**self.environment, **more}, catch_exceptions=True
-        )
+        return invoke({**self.environment, **more}, *args)
 
     def json(self, *args: object) -> Any:
         done = self.run(*args, "--json")
