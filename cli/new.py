@@ -35,7 +35,7 @@ $ loops check && loops show night-fix
     "--from", "start", type=click.Choice(get_args(Start)), default="goal", show_default=True,
     help="goal: a maker, a verifier, a checker. tickets: one conversation each. published: the agent form.",
 )  # fmt: skip
-@click.option("--owner", help="Who answers for it; org.yaml's first approver by default.")
+@click.option("--owner", help="Who answers for it; the user of this machine by default.")
 @registry_option
 def new(name: str, start: Start, owner: str | None, root: Path) -> None:
     """Write a new loop to start from: its file, with every field explained, and its instructions.
@@ -51,9 +51,9 @@ def new(name: str, start: Start, owner: str | None, root: Path) -> None:
         )
     organisation = organisation_of(root)
     texts: dict[str, str] = {}
-    who = _owner(owner, organisation)
+    who = _owner(owner)
     if organisation is None:
-        texts["org.yaml"] = first_organisation(who)
+        texts["org.yaml"] = first_organisation()
         texts[SCHEMA_FILE] = schema_text()
         organisation = Organisation.model_validate_json(
             canonical(parse(texts["org.yaml"], "org.yaml").value), strict=True
@@ -73,18 +73,11 @@ def new(name: str, start: Start, owner: str | None, root: Path) -> None:
     )
 
 
-def _owner(owner: str | None, organisation: Organisation | None) -> str:
-    """Who was named, else the first approver of the first team, else this machine's user."""
-    teams = organisation.teams.values() if organisation else ()
-    approvers = [*(a for team in teams for a in team.approvers), *_approvers(organisation)]
-    who = owner or next(iter(approvers), None) or getpass.getuser()
+def _owner(owner: str | None) -> str:
+    who = owner or getpass.getuser()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9.-]+)?", who):
         raise click.UsageError("--owner takes an address or a login")
     return who
-
-
-def _approvers(organisation: Organisation | None) -> tuple[str, ...]:
-    return tuple(organisation.approvers) if organisation else ()
 
 
 def _write(root: Path, texts: dict[str, str]) -> None:

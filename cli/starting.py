@@ -53,9 +53,9 @@ def texts_of(start: Start, names: Names) -> dict[str, str]:
     return texts
 
 
-def first_organisation(owner: str) -> str:
+def first_organisation() -> str:
     """A small org.yaml that every start is valid with."""
-    return _filled("org.yaml", {"owner": owner, "model": FIRST_MODEL})
+    return _filled("org.yaml", {"model": FIRST_MODEL})
 
 
 def names_for(start: Start, loop: str, owner: str, organisation: Organisation) -> Names:
