@@ -75,7 +75,7 @@ async def try_once(
 
 async def check(job: Job, round: int, said: Said, proof: Json) -> Verdict | Waiting | Stop:
     """The verdict of someone who is not the maker, on record as evidence about this tree."""
-    evidence = await evidence_about(job, str(proof["tree"]))
+    evidence = await evidence_about(job, str(proof["tree"]), "base", "verified")
     judged = await converse(checker(job, round, said, proof, evidence))
     if not isinstance(judged, Said):
         return judged
@@ -84,7 +84,7 @@ async def check(job: Job, round: int, said: Said, proof: Json) -> Verdict | Wait
 
 async def hand_over(job: Job, round: int, said: Said, proof: Json) -> Json | Waiting | Stop:
     """Deliver what was verified and accepted, and say what it amounted to."""
-    evidence = await evidence_about(job, str(proof["tree"]))
+    evidence = await evidence_about(job, str(proof["tree"]), "base", "verified", "checked")
     done = await deliver(job, round, {**proof, "evidence": evidence})
     if not isinstance(done, dict):
         return done

@@ -6,6 +6,7 @@ from prefect.client.schemas.objects import State
 from flows.converse import converse
 from flows.mend import mend
 from governance.effects import Stop
+from governance.errors import Diverged
 from governance.parts import Json
 from tasks.job import Job
 from tasks.lane import Said, Waiting
@@ -36,7 +37,10 @@ async def work(loop: str, item: str, title: str = "") -> State[None]:
 
 async def attempt(job: Job) -> Json | Waiting | Stop:
     """All that can be done now: what was done before comes back from the journal, the rest is made."""
-    return await (mend(job) if job.loop.goal else carry_out(job))
+    try:
+        return await (mend(job) if job.loop.goal else carry_out(job))
+    except Diverged as error:
+        return Stop("diverged", str(error))
 
 
 async def carry_out(job: Job) -> Json | Waiting | Stop:

@@ -1,18 +1,26 @@
 """Who talks to whom about what: the lanes a loop is made of."""
 
 from governance.briefs import checker_brief, item_brief, lead_brief, maker_brief, whole_loop_brief
+from governance.conversation import EMPTY_HEAD
 from governance.effects import Evidence
 from governance.evidence import FoundItems, Verdict
 from governance.parts import Json
 from governance.seats import lead_seat, subagent_seat
 from tasks.job import Job
 from tasks.lane import Lane, Said
+from tasks.world import now_ms
 
 
 async def known(job: Job) -> str | None:
-    """The state page, as a lead is told it."""
-    page = await job.world.store.state(job.loop.name)
-    return page.body if page else None
+    """The state page as it stood when this job first asked: on record, so that a later life is told the same."""
+    place = job.place(0, "state", 0, 0)
+    if place.key not in job.results:
+        page = await job.world.store.state(job.loop.name)
+        job.results[place.key] = await job.world.store.record(
+            place, kind="step", name="state page", head=EMPTY_HEAD, head_after=EMPTY_HEAD, args={},
+            result={"body": page.body if page else None}, labels=(), fence=job.fence, now=now_ms(),
+        )  # fmt: skip
+    return job.results[place.key].result["body"]
 
 
 def finder(job: Job, seen: str, state: str | None) -> Lane:

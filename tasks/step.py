@@ -108,4 +108,10 @@ async def perform(made: Task[[Step], Any], step: Step) -> Receipt:
     if isinstance(returned, State):
         data = returned.data
         returned = data.result if isinstance(data, ResultRecord) else data
-    return cast(Receipt, returned)
+    told = cast(dict[str, Any], returned)
+    return Receipt(
+        key=told["key"],
+        digest=told["digest"],
+        stop=told.get("stop"),
+        waits=told.get("waits", False),
+    )
