@@ -5,9 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from demo.story import Story
 from demo.world import DemoWorld
 
 Worlds = Callable[..., DemoWorld]
@@ -29,8 +27,3 @@ def worlds(tmp_path: Path) -> Iterator[Worlds]:
             return stack.enter_context(DemoWorld(tmp_path / name, **options))  # type: ignore[arg-type]
 
         yield start
-
-
-def told(world: DemoWorld, loop: str) -> Story:
-    """A story in that world, printed to nobody."""
-    return Story(world, Console(quiet=True), loop)

@@ -3,7 +3,7 @@
 import pytest
 
 from demo.world import DemoWorld
-from tests.flows.conftest import told
+from tests.flows.telling import told
 
 pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.timeout(300)]
 
