@@ -69,8 +69,7 @@ class Lake:
         self._replace(self._mark, json.dumps(asdict(mark), sort_keys=True).encode())
 
     def empty(self) -> None:
-        """Take away all spans; the mark goes first, so that an interrupted emptying is not taken for a lake."""
-        self._mark.unlink(missing_ok=True)
+        """Take away all spans; from the first day gone on the mark fits no more."""
         for day in self.days():
             self.day(day).unlink()
             with suppress(OSError):

@@ -153,18 +153,21 @@ async def test_a_try_that_is_settled_once_more_is_in_the_lake_once_as_it_is_now(
     assert seen["late"] == seen["under way"] == ("late", Decimal("0.013485"))
 
 
-async def test_a_lake_of_another_ledger_is_made_anew(lake: Lake, tmp_path: Path):
+@pytest.mark.parametrize("calls", [0, 1, 30])
+async def test_a_lake_of_another_ledger_is_made_anew(lake: Lake, tmp_path: Path, calls: int):
     old = store_in(tmp_path / "old")
     await tell_all(old)
     await export(old, lake)
     old.disconnect()
-    # The demo was started over: a new store in the old one's place, with fewer rows.
+    # The demo was started over: a new store in the old one's place, with fewer rows or with more.
     new = store_in(tmp_path / "new")
     led = Ledger(new)
     await led.run("night-fix", "r-new", at(23))
-    await led.call("night-fix", "r-new", "r-new", at(23, 3), Usage(10, 1))
+    for _ in range(calls):
+        await led.call("night-fix", "r-new", "r-new", at(23, 3), Usage(10, 1))
     done = await export(new, lake)
-    assert (done.rows, done.rebuilt, lake.days()) == (1, True, ("2026-11-23",))
+    assert (done.rows, done.rebuilt, len(spans(lake))) == (calls, True, calls)
+    assert lake.days() == (("2026-11-23",) if calls else ())
     assert files(lake) == await fresh(new, tmp_path / "fresh")
     new.disconnect()
 
@@ -177,10 +180,11 @@ async def test_the_marked_row_may_have_been_settled_again_since(store: SqliteSto
         place, tried.attempt, status="unknown", error="unknown", attributes={}, now=at(20, 4)
     )
     await export(store, lake)
-    await led.answered(place, tried, at(20, 5), Usage(10, 1))
+    await led.call("night-fix", "r1", "r1", at(20, 5), Usage(10, 1))
+    await led.answered(place, tried, at(20, 6), Usage(10, 1))
     again = await export(store, lake)
-    assert (again.rows, again.rebuilt) == (1, False)
-    assert [row["loop_status"] for row in spans(lake)] == ["done"]
+    assert (again.rows, again.rebuilt) == (2, False)
+    assert [row["loop_status"] for row in spans(lake)] == ["done", "done"]
 
 
 async def test_a_damaged_day_is_said_with_the_way_out(store: SqliteStore, lake: Lake):

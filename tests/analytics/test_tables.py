@@ -151,6 +151,7 @@ async def test_accepted_needs_both_verdicts_about_one_tree_and_a_delivery(
         Place("r1", item, 1, "verdict", 0, 0), kind="step", name="verdict", head="sha256:h", head_after="sha256:h",
         args={}, result={}, labels=(), fence=1, now=at(20), evidence=said,
     )  # fmt: skip
+    await led.free("night-fix", "r1", item, at(20), "tool", "github.get_issue", lane="maker")
     if lacking != "delivery":
         await led.free("night-fix", "r1", item, at(20), "push", "b", lane="push")
     await led.close(item, at(20, 3))
