@@ -46,7 +46,12 @@ def main() -> int:
 
 async def show(console: Console, world: DemoWorld, loop: str, auto: bool) -> int:
     """One firing from end to end."""
-    story = Story(world, console, loop)
+    with Story(world, console, loop) as story:
+        return await _tell(console, story, auto)
+
+
+async def _tell(console: Console, story: Story, auto: bool) -> int:
+    world = story.world
     story.say(f"Prefect UI {world.ui_url} (password: {world.keys.prefect})")
     story.say(f"the forge {world.forge_url}")
     items = await story.follow(await story.fire(90), 600)
@@ -60,7 +65,6 @@ async def show(console: Console, world: DemoWorld, loop: str, auto: bool) -> int
         story.say(f"notice: {notice.get('subject')}")
     console.print(await story.cost_by_agent(items))
     console.print("Computed at list price, not reconciled with any bill.")
-    story.api.close()
     return 0 if all(_well(i) for i in items) and items else 1
 
 

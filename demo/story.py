@@ -19,7 +19,7 @@ TICK_S = 0.5
 
 
 class Story:
-    """One firing of one loop in a demo world, printed as it goes."""
+    """One firing of one loop in a demo world, printed as it goes. A context manager: it holds a connection."""
 
     def __init__(self, world: DemoWorld, console: Console, loop: str) -> None:
         self.world, self.loop = world, loop
@@ -28,6 +28,12 @@ class Story:
         self._console = console
         self._began = time.monotonic()
         self._told: set[str] = set()
+
+    def __enter__(self) -> "Story":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.close()
 
     def say(self, text: str) -> None:
         """One line, with the seconds since the beginning."""
