@@ -7,6 +7,7 @@ machine goes on from exactly there.
 
 import json
 
+from drivers.home import home
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
 from governance.parts import Json, canonical
@@ -14,7 +15,7 @@ from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
 from tasks.gate import Asked, result_of
 from tasks.job import Job
 from tasks.lane import Lane
-from tasks.world import home, now_ms
+from tasks.world import now_ms
 
 COMMAND_TIMEOUT_S = 300.0
 READ_BYTES = 200_000

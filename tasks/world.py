@@ -16,6 +16,7 @@ from blocks import McpServer, ModelProvider, Repository, StoreDatabase
 from blocks.store_database import STORE
 from drivers.blobs import DirectoryBlobs
 from drivers.git.repository import GitRepository
+from drivers.home import home
 from drivers.mcp import McpConnector
 from drivers.model import AnthropicModel
 from drivers.registry_files import read_registry
@@ -33,11 +34,6 @@ from governance.registry import Registry, load
 def now_ms() -> int:
     """The clock: Unix milliseconds, UTC."""
     return time.time_ns() // 1_000_000
-
-
-def home() -> Path:
-    """Where this installation keeps mirrors, prepared images' locks and scratch (`LOOPRAIL_HOME`)."""
-    return Path(os.environ.get("LOOPRAIL_HOME", ".looprail")).absolute()
 
 
 def registry_root() -> Path:
