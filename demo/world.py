@@ -86,9 +86,11 @@ class DemoWorld:
     def __enter__(self) -> "DemoWorld":
         self.home.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_outside()
+            outside = self._start_outside()
             self.start_prefect()
-            self._register()
+            for process, url in outside:
+                process.wait_for(url, timeout_s=60, status=(200, 401, 404, 405))
+            self._set_up_prefect()
             self.deploy()
             for n in range(self._workers):
                 self.start_worker(f"worker-{n}")
@@ -165,18 +167,16 @@ class DemoWorld:
         """Render the registry, and let Prefect deploy it."""
         rendered = self.home / "prefect.yaml"
         self.run("loops", "render", "--registry", str(self.registry), "--output", str(rendered))
-        self.run("prefect", "work-pool", "create", POOL, "--type", "process", "--overwrite")
-        self.run("prefect", "work-pool", "set-concurrency-limit", POOL, str(self._limit))
         self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
 
-    def _start_outside(self) -> None:
+    def _start_outside(self) -> tuple[tuple[Process, str], ...]:
         forge = self.home / "forge"
         forge.mkdir(exist_ok=True)
         token, key = forge / "token", self.home / "model-key"
         for file, secret in ((token, self.keys.forge), (key, self.keys.model)):
             file.touch(mode=0o600)
             file.write_text(secret)
-        self._start(
+        tools = self._start(
             "forge",
             (
                 program("python"), "-m", "demo.forge", "--port", str(self.forge_port), "--repo",
@@ -184,18 +184,19 @@ class DemoWorld:
                 "--bug", "rounding", "--ci-isolation", "bubblewrap" if shutil.which("bwrap") else "none",
             ),
             _plain_environment(),
-        ).wait_for(self.forge_url, timeout_s=60)  # fmt: skip
+        )  # fmt: skip
         known = ("--knowledge", str(self.knowledge)) if self.knowledge else ()
-        self._start(
+        model = self._start(
             "model",
             (
                 program("python"), "-m", "demo.model", "--port", str(self.model_port), "--key-file",
                 str(key), "--persona", self.persona, *known,
             ),
             _plain_environment(),
-        ).wait_for(self.model_url, timeout_s=60, status=(200, 401, 404, 405))  # fmt: skip
+        )  # fmt: skip
+        return (tools, self.forge_url), (model, self.model_url)
 
-    def _register(self) -> None:
+    def _set_up_prefect(self) -> None:
         connectors = {
             f"mcp-server/{name}": {"url": f"{self.forge_url}/{name}/mcp", "token": self.keys.forge}
             for name in ("github", "ci", "linear")
@@ -216,8 +217,9 @@ class DemoWorld:
                 "allow_private_urls": True,
             },
         }
+        told = {"pool": {"name": POOL, "limit": self._limit}, "blocks": documents}
         subprocess.run(
-            (program("python"), "-m", "demo.save_blocks"), input=json.dumps(documents), text=True,
+            (program("python"), "-m", "demo.set_up_prefect"), input=json.dumps(told), text=True,
             env=self.environment(), cwd=ROOT, check=True, capture_output=True,
         )  # fmt: skip
 
