@@ -43,7 +43,7 @@ class Traits:
 def traits(spec: ToolSpec, label: ToolLabels | None) -> Traits:
     """The organisation's label wins; without one a hint may stand; without a hint the worst is assumed.
 
-    Source: docs/decisions, MCP 2026-07-28 (`destructiveHint` and `openWorldHint` default to true).
+    Source: docs/decisions/0014-labels-over-hints.md
     """
     if label is not None:
         return Traits(
