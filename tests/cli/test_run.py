@@ -196,9 +196,16 @@ def test_a_card_is_followed_answered_and_its_run_woken(world: DemoWorld, fired: 
     answered = loops(world, "approve", card[:8], "--as", "noor@northwind.example", "--json")
     assert answered.returncode == 0, answered.stderr
     assert json.loads(answered.stdout)["woken"] is True
-    until = time.monotonic() + 90
-    while flow_run(world, item["flow_run"])["state_type"] == "PAUSED":
+    until = time.monotonic() + 120
+    while flow_run(world, item["flow_run"])["state_type"] in (
+        "PAUSED",
+        "SCHEDULED",
+        "PENDING",
+        "RUNNING",
+    ):
         assert time.monotonic() < until
     traced = json.loads(loops(world, "trace", told["run"], "--json").stdout)
-    assert traced["items"][0]["cards"][0]["answered_by"] == "claimed: noor@northwind.example"
-    assert float(traced["items"][0]["cost_usd"]) > 0
+    (ended,) = traced["items"]
+    assert (ended["status"], ended["stop"]) == ("done", None)
+    assert ended["cards"][0]["answered_by"] == "claimed: noor@northwind.example"
+    assert float(ended["cost_usd"]) > 0
