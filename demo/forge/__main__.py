@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument(
         "--bug", action="append", choices=BUGS, help="a bug that is seeded; all of them by default"
     )
+    parser.add_argument(
+        "--tests", action="append", default=[], help="a path that CI runs; all that pytest finds"
+    )
     told = parser.parse_args()
     if told.ci_isolation == "bubblewrap" and shutil.which("bwrap") is None:
         parser.error(
@@ -40,7 +43,10 @@ def main() -> None:
         )
     if not told.repo.exists():
         seed(told.repo, bugs=tuple(told.bug or BUGS))
-    app = forge(told.repo.absolute(), told.state, _token(told.token_file), told.ci_isolation)
+    app = forge(
+        told.repo.absolute(), told.state, _token(told.token_file), told.ci_isolation,
+        tuple(told.tests),
+    )  # fmt: skip
     listening = socket.create_server(("127.0.0.1", told.port))
     # Without it every answer on a kept connection waits 40 ms for a delayed acknowledgement; asyncio sets it
     # only on sockets whose protocol is spelled out, and `create_server` leaves it 0.

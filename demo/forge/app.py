@@ -24,10 +24,19 @@ from demo.forge.tickets import Tickets
 from drivers.mcp.isolation import Isolation
 
 
-def forge(repository: Path, state_file: Path, token: str, isolation: Isolation) -> ASGIApp:
-    """The whole forge as one ASGI application. `/` is open; the rest wants `Authorization: Bearer <token>`."""
+def forge(
+    repository: Path,
+    state_file: Path,
+    token: str,
+    isolation: Isolation,
+    tests: tuple[str, ...] = (),
+) -> ASGIApp:
+    """The whole forge as one ASGI application. `/` is open; the rest wants `Authorization: Bearer <token>`.
+
+    `tests` are the paths its CI runs; whatever pytest finds by default.
+    """
     state, git = State(state_file), Bare(repository)
-    ci, moved = Ci(state, git, isolation), asyncio.Event()
+    ci, moved = Ci(state, git, isolation, tests), asyncio.Event()
     endpoints = (
         Endpoint("github", Code(state, git, moved.set).tools(), state),
         Endpoint("ci", ci.tools(), state),

@@ -29,8 +29,11 @@ class Ci:
     What it runs may have been written by an agent, so it runs isolated like a local MCP server.
     """
 
-    def __init__(self, state: State, git: Bare, isolation: Isolation) -> None:
-        self._state, self._git, self._isolation = state, git, isolation
+    def __init__(
+        self, state: State, git: Bare, isolation: Isolation, tests: tuple[str, ...] = ()
+    ) -> None:
+        """`tests` are the paths it runs; whatever pytest finds by default."""
+        self._state, self._git, self._isolation, self._tests = state, git, isolation, tests
         self._lock = asyncio.Lock()
 
     def tools(self) -> tuple[Tool, ...]:
@@ -116,6 +119,7 @@ class Ci:
         command = (
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
             "-o", "junit_family=xunit1", f"--junitxml={_REPORT}",
+            *self._tests,
         )  # fmt: skip
         env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         if self._isolation == "none":

@@ -27,9 +27,11 @@ def failing(report: Path) -> list[dict[str, str]]:
 def _failure(case: xml.Element, found: xml.Element) -> dict[str, str]:
     name, where = case.get("name", ""), case.get("classname", "")
     file = case.get("file") or where.replace(".", "/") + ".py"
+    module = file.removesuffix(".py").replace("/", ".")
+    classes = where.removeprefix(module).strip(".").split(".") if where.startswith(module) else []
     lines = (found.text or "").splitlines()
     return {
-        "test": f"{file}::{name}",
+        "test": "::".join((file, *filter(None, classes), name)),
         "file": file,
         "message": found.get("message", "").strip() or (lines[-1] if lines else "no message"),
         "log_excerpt": "\n".join(lines[-_EXCERPT_LINES:]),

@@ -1,6 +1,8 @@
 """What did the repository look like before the story begins?"""
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -52,10 +54,35 @@ _MENDED: dict[Bug, tuple[str, bytes, bytes]] = {
 }
 
 
+@dataclass(frozen=True)
+class Chapter:
+    """One commit of a history: what it adds or replaces, by whom and when."""
+
+    author: str
+    """`Name <address>`."""
+    date: str
+    """ISO 8601, with its offset."""
+    message: str
+    files: Mapping[str, bytes]
+
+
 def seed(path: Path, source: Path = SOURCE, bugs: tuple[Bug, ...] = BUGS) -> str:
     """Make a bare repository at `path` with the history above; the same bytes give the same commit id.
 
     `bugs` are those of the source that stay in; the others are mended from the first commit on.
+
+    Raises:
+        FileExistsError: There is something at `path` already.
+    """
+    chapters = [
+        Chapter(author, date, message, {name: _file(source, name, bugs) for name in files})
+        for author, date, message, files in _HISTORY
+    ]
+    return write_history(path, chapters)
+
+
+def write_history(path: Path, chapters: Sequence[Chapter]) -> str:
+    """Make a bare repository at `path` with this history on `main`; its last commit.
 
     Raises:
         FileExistsError: There is something at `path` already.
@@ -66,29 +93,27 @@ def seed(path: Path, source: Path = SOURCE, bugs: tuple[Bug, ...] = BUGS) -> str
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".seeding-") as place:
         bare = Bare(Path(place) / path.name)
         bare.create()
-        tip = _history(bare, source, bugs)
+        tip = ""
+        for chapter in chapters:
+            tip = _commit(bare, tip, chapter)
         bare.run("update-ref", "refs/heads/main", tip)
         (bare.path / "index").unlink()
         bare.path.rename(path)
     return tip
 
 
-def _history(bare: Bare, source: Path, bugs: tuple[Bug, ...]) -> str:
-    parent = ""
-    for author, date, message, files in _HISTORY:
-        for name in files:
-            blob = bare.run("hash-object", "-w", "--stdin", stdin=_file(source, name, bugs))
-            bare.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
-        name, _, address = author.rstrip(">").partition(" <")
-        who = {
-            f"GIT_{role}_{field}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for field, value in (("NAME", name), ("EMAIL", address), ("DATE", date))
-        }
-        parents = ("-p", parent) if parent else ()
-        tree = bare.run("write-tree")
-        parent = bare.run("commit-tree", tree, *parents, "-m", message, env=who)
-    return parent
+def _commit(bare: Bare, parent: str, chapter: Chapter) -> str:
+    for name, content in chapter.files.items():
+        blob = bare.run("hash-object", "-w", "--stdin", stdin=content)
+        bare.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
+    name, _, address = chapter.author.rstrip(">").partition(" <")
+    who = {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in (("NAME", name), ("EMAIL", address), ("DATE", chapter.date))
+    }
+    parents = ("-p", parent) if parent else ()
+    return bare.run("commit-tree", bare.run("write-tree"), *parents, "-m", chapter.message, env=who)
 
 
 def _file(source: Path, name: str, bugs: tuple[Bug, ...]) -> bytes:
