@@ -15,7 +15,8 @@ _COMMAND = re.compile(r"verified with this command[^\n]*:\n(.+)")
 _QUOTED = re.compile(r"`([^`\n]*\b(?:pytest|unittest|tox|nox|make)\b[^`\n]*)`")
 _PATHS = re.compile(r"([\w./-]+\.py)(?:\", line \d+|:\d+|::)")
 _IMPORT = re.compile(
-    r"^(?:\s*\d+[\t:|])?\s*(?:from ([\w.]+) import ([\w, ]+)|import ([\w.]+))", re.MULTILINE
+    r"^(?:\s*\d+[\t:|])?\s*(?:from ([\w.]+) import (\([^)]*\)|[\w, ]+)|import ([\w.]+))",
+    re.MULTILINE,
 )
 _ELSEWHERE = ("site-packages", "dist-packages", "/lib/python", "_pytest")
 
@@ -45,10 +46,10 @@ def _search(view: View, last: Call, knowledge: tuple[Fix, ...]) -> Move | None:
     contents = {c.argument("path"): "" if c.failed else c.result for c in view.made(read)}
     tried = {(call.argument("path"), call.argument("old")) for call in view.made(edit)}
     for path, content in contents.items():
-        for fix in knowledge:
-            if fix.find in content and (path, fix.find) not in tried:
-                change = view.use(edit, path=path, old=fix.find, new=fix.replace)
-                return Move(f"{path} has a mistake I know: {fix.find!r}.", (change,))
+        wrong = [f for f in knowledge if f.find in content and (path, f.find) not in tried]
+        changes = tuple(view.use(edit, path=path, old=f.find, new=f.replace) for f in wrong)
+        if changes:
+            return Move(f"{path} has what I know as a mistake: {wrong[0].find!r}.", changes)
     unread = [path for path in suspects(last.result, contents) if path not in contents][:4]
     if not unread:
         return None
@@ -94,23 +95,34 @@ def paths_in(output: str) -> list[str]:
 
 
 def suspects(output: str, read: Mapping[str, str]) -> list[str]:
-    """Files to look at: where it fails, then what the failing tests among those read import."""
+    """Files to look at: where it fails, then what the failing tests and packages among those read import."""
     named = paths_in(output)
-    imported = [path for test in named if is_test(test) for path in _imports(read.get(test, ""))]
-    return [*(p for p in named if not is_test(p)), *(p for p in named if is_test(p)), *imported]
+    tests = [path for path in named if is_test(path)]
+    packages = [path for path in read if path.endswith("__init__.py") and not is_test(path)]
+    imported = [p for source in (*tests, *packages) for p in _imports(source, read.get(source, ""))]
+    return [*(p for p in named if not is_test(p)), *tests, *imported]
 
 
-def _imports(source: str) -> list[str]:
+def _imports(path: str, source: str) -> list[str]:
+    """Where the modules that a file imports may stand in the workspace, each once."""
     paths: list[str] = []
     for module, names, plain in _IMPORT.findall(source):
         dotted = module or plain
         if dotted.partition(".")[0] in {*sys.stdlib_module_names, "pytest", "hypothesis"}:
             continue
-        if "." in dotted:
-            paths.append(dotted.replace(".", "/") + ".py")
-        else:
-            paths += [f"{dotted}/{name.split()[0]}.py" for name in names.split(",") if name.strip()]
-    return list(dict.fromkeys(paths))
+        below = _place(path, dotted)
+        inner = [name.split()[0] for name in names.strip("()").split(",") if name.strip()]
+        paths += [f"{below}.py", f"{below}/__init__.py"]
+        paths += [f"{below}/{name}.py" for name in inner if name.islower()]
+    return [place for place in dict.fromkeys(paths) if not is_test(place)]
+
+
+def _place(path: str, dotted: str) -> str:
+    """The path of a module without its ending; a relative one is seen from the file that imports it."""
+    name = dotted.lstrip(".")
+    up = len(dotted) - len(name)
+    above = path.split("/")[:-up] if up else []
+    return "/".join([*above, *name.split(".")])
 
 
 def _change(call: Call) -> str:
@@ -126,7 +138,9 @@ def _summary(command: str, changes: list[Call], last: Call) -> str:
 
 
 def _given_up(view: View, command: str, last: Call, changes: list[Call]) -> str:
-    read = [call.argument("path") for call in view.made(view.tool("workspace__read")) if not call.failed]
+    read = [
+        call.argument("path") for call in view.made(view.tool("workspace__read")) if not call.failed
+    ]
     lines = [f"{command!r} still fails, and I do not know why."]
     lines.append(f"I read {', '.join(read) or 'nothing'} and recognised no further mistake in it.")
     lines += [f"I changed {_change(call)}, which was not enough." for call in changes]
