@@ -14,7 +14,8 @@ from cli.pick import pick_card
 from cli.source import json_option
 from cli.store import open_cli_store
 from cli.waking import wake
-from cli.words import columns, moment, now_ms
+from cli.words import columns, now_ms
+from governance.approvals import moment
 from governance.memory import Store
 from governance.records import Card
 

@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict
 
-from cli.words import columns, exact, margined, moment, money, one_line, span, stamp
-from governance.approvals import plain
+from cli.words import columns, exact, margined, money, one_line, span, stamp
+from governance.approvals import moment, plain
 from governance.parts import Json, digest
 from governance.records import Card
 

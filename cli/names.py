@@ -5,9 +5,7 @@ import getpass
 import click
 
 from cli.words import one_line
-
-CLAIMED = "claimed"
-"""How a word is recorded whose giver is not proven to be who they say."""
+from governance.approvals import CLAIMED
 
 
 def claimed(name: str | None) -> str:

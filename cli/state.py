@@ -10,8 +10,8 @@ import click
 from cli.names import claimed
 from cli.source import json_option, load_registry, registry_option
 from cli.store import open_cli_store
-from cli.words import moment, now_ms, one_line, stamp
-from governance.approvals import plain
+from cli.words import now_ms, one_line, stamp
+from governance.approvals import moment, plain
 from governance.memory import Store
 from governance.records import StatePage
 from governance.statepage import corrected, state_page

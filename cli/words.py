@@ -36,11 +36,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def moment(ms: int) -> str:
-    """A time as people read it, UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
 def stamp(ms: int | None) -> str | None:
     """A time as programs read it: RFC 3339, UTC."""
     if ms is None:

@@ -61,7 +61,7 @@ async def try_once(
     proofs.append(proof)
     if not proof["passed"]:
         return Again(f"The verifier did not pass: {proof['why']}.\n{str(proof['output'])[-6000:]}")
-    verdict = await check(job, round, said, proof)
+    verdict = await check(job, round, said, base, proof)
     if not isinstance(verdict, Verdict):
         return verdict
     match verdict.verdict:
@@ -73,10 +73,11 @@ async def try_once(
             return Again(f"The verifier passed, but the checker wants changes: {verdict.reason}")
 
 
-async def check(job: Job, round: int, said: Said, proof: Json) -> Verdict | Waiting | Stop:
+async def check(
+    job: Job, round: int, said: Said, base: Json, proof: Json
+) -> Verdict | Waiting | Stop:
     """The verdict of someone who is not the maker, on record as evidence about this tree."""
-    evidence = await evidence_about(job, str(proof["tree"]), "base", "verified")
-    judged = await converse(checker(job, round, said, proof, evidence))
+    judged = await converse(checker(job, round, said, base, proof))
     if not isinstance(judged, Said):
         return judged
     return await record_verdict(job, round, judged, proof)
@@ -84,7 +85,7 @@ async def check(job: Job, round: int, said: Said, proof: Json) -> Verdict | Wait
 
 async def hand_over(job: Job, round: int, said: Said, proof: Json) -> Json | Waiting | Stop:
     """Deliver what was verified and accepted, and say what it amounted to."""
-    evidence = await evidence_about(job, str(proof["tree"]), "base", "verified", "checked")
+    evidence = await evidence_about(job, str(proof["tree"]))
     done = await deliver(job, round, {**proof, "evidence": evidence})
     if not isinstance(done, dict):
         return done

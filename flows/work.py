@@ -48,4 +48,4 @@ async def carry_out(job: Job) -> Json | Waiting | Stop:
     said = await converse(lead(job, await known(job)))
     if not isinstance(said, Said):
         return said
-    return await amounts_to(job, (), {}, said.text)
+    return job.turned_down or await amounts_to(job, (), {}, said.text)

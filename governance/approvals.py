@@ -6,6 +6,7 @@ again in the moment the effect is admitted. Whatever came from outside is escape
 
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from governance.parts import Json, canonical, short_id, usd
 from governance.records import Card
@@ -17,6 +18,15 @@ SHOWN = 20_000
 def card_id(item: str, tool: str, arguments: Json, tool_digest: str, tree: str | None) -> str:
     """The same action proposed again has the same id and joins the open card."""
     return short_id("c", item, tool, canonical(arguments), tool_digest, tree or "")
+
+
+CLAIMED = "claimed"
+"""How a word is recorded whose giver is not proven to be who they say."""
+
+
+def moment(ms: int) -> str:
+    """A time in Unix milliseconds as people read it, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def plain(text: str) -> str:

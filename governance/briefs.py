@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from governance.definition import Loop
-from governance.effects import Evidence
 from governance.parts import canonical
 from governance.records import Finding
 
@@ -87,19 +86,15 @@ def maker_brief(loop: Loop, finding: Finding, base_output: str, last: str) -> st
 
 
 def checker_brief(
-    finding: Finding,
-    *,
-    diff: str,
-    dropped: str,
-    verifier: str,
-    summary: str,
-    evidence: Sequence[Evidence],
-) -> str:
-    """What the checker is asked: brief, diff, verifier output; nothing of the maker's conversation."""
-    established = "\n".join(f"- {e.kind}: {e.verdict} ({e.detail})" for e in evidence)
+    finding: Finding, *, diff: str, dropped: str, verifier: str, summary: str, base: str, verified: str
+) -> str:  # fmt: skip
+    """What the checker is asked: brief, diff, verifier output; nothing of the maker's conversation.
+
+    `base` and `verified` are what the verifier said of the untouched base and of exactly this change.
+    """
     parts = [
         f"Finding: {finding.title}\n\n{finding.brief}",
-        f"Established so far about exactly this change:\n{established}",
+        f"Established before this change: {base}.\nEstablished about exactly this change: {verified}.",
         f"The maker's own summary (its word, not evidence):\n{summary[:4000]}",
         f"Diff against the base:\n```diff\n{diff[:60_000]}\n```",
         f"Verifier output in a clean room (end of it):\n{verifier[-6000:]}",

@@ -228,8 +228,8 @@ class Loop(Part):
 
     @property
     def delegates(self) -> tuple[Subagent, ...]:
-        """Sub-agents the lead may call as tools: those without a role."""
-        return tuple(a for a in self.subagents if a.role is None)
+        """Sub-agents the lead may call as tools: those without a role, and explorers, who only read."""
+        return tuple(a for a in self.subagents if a.role in (None, "explorer"))
 
     @model_validator(mode="after")
     def _whole(self) -> "Loop":

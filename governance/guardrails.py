@@ -13,6 +13,9 @@ from urllib.parse import quote
 MIN_SECRET = 6
 """Shorter values are words, not secrets: replacing them would destroy text without protecting anything."""
 
+REDACTED = "[secret]"
+"""What stands where a secret stood."""
+
 
 def forms(secret: str) -> tuple[str, ...]:
     """The spellings of a secret that are looked for: raw, hex, URL-encoded, and base64 at each byte offset."""
@@ -43,7 +46,7 @@ class Screen:
     def text(self, value: str) -> str:
         """The text without any secret."""
         pattern = self._pattern()
-        return pattern.sub("[secret]", value) if pattern else value
+        return pattern.sub(REDACTED, value) if pattern else value
 
     def json(self, value: Any) -> Any:
         """The JSON value without any secret, in keys as well as in values."""
@@ -69,5 +72,7 @@ _COMPILED: dict[tuple[str, ...], re.Pattern[str] | None] = {}
 def _compile(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     if secrets not in _COMPILED:
         every = sorted({f for s in secrets for f in forms(s)}, key=len, reverse=True)
-        _COMPILED[secrets] = re.compile("|".join(map(re.escape, every))) if every else None
+        # What was redacted before is taken whole, or a secret "secret" would be redacted inside it.
+        either = "|".join(map(re.escape, (REDACTED, *every)))
+        _COMPILED[secrets] = re.compile(either) if every else None
     return _COMPILED[secrets]

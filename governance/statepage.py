@@ -49,7 +49,7 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 
 def _name(item: ItemRow) -> str:
-    return f"{item.finding.title} (`{item.finding.dedupe}`, item {item.item})"
+    return f"{_flat(item.finding.title)} (`{_flat(item.finding.dedupe)}`, item {item.item})"
 
 
 def _done(item: ItemRow) -> str:

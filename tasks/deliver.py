@@ -174,6 +174,9 @@ def _refused(tool: str, result: ToolResult) -> Stop | None:
     if not result.is_error:
         return None
     rule = str((result.structured or {}).get("refused", ""))
+    detail = f"{tool}: {result.text}"
     if rule.startswith("card"):
-        return Stop("rejected", f"{tool}: {result.text}")
-    return Stop("denied" if rule else "unavailable", f"{tool}: {result.text}")
+        return Stop("rejected", detail)
+    if rule == "deadline":
+        return Stop("expired", detail)
+    return Stop("denied" if rule else "unavailable", detail)

@@ -85,10 +85,9 @@ async def _ask(
     if card.answer == "approve":
         return await _make(job, p, decision, kind, spec, card.card)
     if card.answer == "reject":
-        who = card.answered_by or "nobody"
-        return await refuse(
-            job, p, f"card {card.card}", f"rejected by {who}: {card.reason or 'no reason given'}"
-        )
+        who, why = card.answered_by or "nobody", card.reason or "no reason given"
+        rule = "deadline" if who == "deadline" else f"card {card.card}"
+        return await refuse(job, p, rule, f"rejected by {who}: {why}")
     return Asked(card.card)
 
 

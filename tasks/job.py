@@ -73,6 +73,16 @@ class Job:
                 )
 
     @property
+    def turned_down(self) -> Stop | None:
+        """The no of a person, or of a deadline, to something proposed here: what was wanted is not done."""
+        for done in self.results.values():
+            rule = str((done.result.get("structured") or {}).get("refused", ""))
+            if rule == "deadline" or rule.startswith("card "):
+                reason = "expired" if rule == "deadline" else "rejected"
+                return Stop(reason, str(done.result["text"]))
+        return None
+
+    @property
     def rounds(self) -> range:
         """The rounds a maker has for one item."""
         assert self.loop.goal is not None

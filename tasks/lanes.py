@@ -2,7 +2,6 @@
 
 from governance.briefs import checker_brief, item_brief, lead_brief, maker_brief, whole_loop_brief
 from governance.conversation import EMPTY_HEAD
-from governance.effects import Evidence
 from governance.evidence import FoundItems, Verdict
 from governance.parts import Json
 from governance.seats import lead_seat, subagent_seat
@@ -55,7 +54,7 @@ def maker(job: Job, round: int, base: Json, last: str) -> Lane:
     return Lane(job, subagent_seat(job.pinned, agent), name="maker", round=round, brief=brief)
 
 
-def checker(job: Job, round: int, said: Said, proof: Json, evidence: tuple[Evidence, ...]) -> Lane:
+def checker(job: Job, round: int, said: Said, base: Json, proof: Json) -> Lane:
     """The checker's look at one verified result; nothing of the maker's conversation but its summary."""
     assert job.item is not None
     agent = job.loop.agent("checker")
@@ -66,7 +65,8 @@ def checker(job: Job, round: int, said: Said, proof: Json, evidence: tuple[Evide
         dropped=str(proof["dropped"]),
         verifier=str(proof["output"]),
         summary=said.text,
-        evidence=evidence,
+        base=str(base["why"]),
+        verified=str(proof["why"]),
     )
     seat = subagent_seat(job.pinned, agent)
     return Lane(job, seat, name="checker", round=round, brief=brief, schema=Verdict)

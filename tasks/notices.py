@@ -4,10 +4,9 @@ from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_UI_URL
 
-from governance.approvals import plain
+from governance.approvals import moment, plain
 from governance.parts import usd
 from governance.records import Card, Outgoing, RunRow
-from tasks.people import moment
 from tasks.world import World
 
 
@@ -25,7 +24,7 @@ async def notify(world: World, due: Outgoing) -> None:
 
 
 async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
-    if due.payload["kind"] == "card":
+    if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None
     run = await world.store.run(str(due.payload["run"]))

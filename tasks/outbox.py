@@ -6,33 +6,50 @@ is then done; a notice may, at worst, arrive once more after a crash between sen
 
 from uuid import UUID
 
+import httpx
 from prefect import get_client
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.logging import get_logger
 
+from governance.approvals import plain
 from governance.records import Outgoing
 from tasks.notices import notify
 from tasks.people import form_answer
 from tasks.world import World, now_ms
 
+logger = get_logger("looprail.outbox")
+
+TITLE = 120
+"""Characters of a finding's title that its flow run is named by."""
+
+UNSENT = (PrefectException, httpx.HTTPError, OSError, ValueError)
+"""A server or webhook that does not answer, a deployment or block that is not there yet."""
+
 
 async def drain(world: World) -> int:
-    """Send everything that is due; how many went out."""
+    """Send everything that is due; how many went out. What cannot be sent now stays for the next time."""
     count = 0
     for due in await world.store.outbox():
-        match due.kind:
-            case "dispatch":
-                flow_run = await _dispatch(due)
-                await world.store.sent(due.kind, due.key, now=now_ms(), flow_run=flow_run)
-            case "resume":
-                if not await _resume(world, due):
-                    continue
-                await world.store.sent(due.kind, due.key, now=now_ms())
-            case "notice":
-                await notify(world, due)
-                await world.store.sent(due.kind, due.key, now=now_ms())
-        count += 1
+        try:
+            count += await _send(world, due)
+        except UNSENT as error:
+            logger.warning("%s %s is not sent yet: %s", due.kind, due.key, error)
     return count
+
+
+async def _send(world: World, due: Outgoing) -> bool:
+    flow_run = None
+    match due.kind:
+        case "dispatch":
+            flow_run = await _dispatch(due)
+        case "resume":
+            if not await _resume(world, due):
+                return False
+        case "notice":
+            await notify(world, due)
+    await world.store.sent(due.kind, due.key, now=now_ms(), flow_run=flow_run)
+    return True
 
 
 async def _dispatch(due: Outgoing) -> str:
@@ -42,7 +59,11 @@ async def _dispatch(due: Outgoing) -> str:
         deployment = await client.read_deployment_by_name(f"work/{loop}")
         run = await client.create_flow_run_from_deployment(
             deployment.id,
-            parameters={"loop": loop, "item": item, "title": str(due.payload.get("title", item))},
+            parameters={
+                "loop": loop,
+                "item": item,
+                "title": plain(str(due.payload["title"]))[:TITLE],
+            },
             idempotency_key=due.key,
         )
     return str(run.id)

@@ -5,7 +5,6 @@ under a fresh key, since a key that was used once makes the run impossible to re
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,14 +14,11 @@ from prefect.input.actions import aread_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
 from pydantic import Field, create_model
 
-from governance.approvals import form_markdown
+from governance.approvals import CLAIMED, form_markdown, moment
 from governance.parts import Json
 from governance.records import Card, ItemRow
 from tasks.job import Job
 from tasks.world import World, now_ms
-
-CLAIMED = "claimed"
-"""How an answer is recorded whose giver is not proven to be who they say."""
 
 
 def field_of(card: str) -> str:
@@ -43,11 +39,6 @@ def answers_form(cards: Sequence[Card]) -> type[RunInput]:
     )
     fields["reason"] = (str, Field(default="", title="Reason", description="The agent reads it."))
     return create_model("Approval", __base__=RunInput, **fields)
-
-
-def moment(ms: int) -> str:
-    """A time as people read it, UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 async def collect_answers(world: World, item: ItemRow) -> None:

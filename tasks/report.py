@@ -54,7 +54,16 @@ async def finish(job: Job, outcome: Json | Stop) -> State[Any]:
     await close(job, kept, stop)
     await drain(job.world)
     await _artifact(job, stop.detail if stop else "Done.", kept)
-    return ended(stop) if stop else Completed(name="Done", message="verified, accepted, delivered")
+    return ended(stop) if stop else Completed(name="Done", message=done_means(job))
+
+
+def done_means(job: Job) -> str:
+    """What "done" says of this loop, and no more."""
+    return (
+        "verified, accepted, delivered"
+        if job.loop.goal
+        else "the lead has ended; nothing was verified"
+    )
 
 
 async def report(job: Job, found: int, stop: Stop | None) -> State[Any]:

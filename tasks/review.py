@@ -11,13 +11,10 @@ from tasks.lane import Said
 from tasks.world import now_ms
 
 
-async def evidence_about(job: Job, tree: str, *kinds: str) -> tuple[Evidence, ...]:
-    """Evidence of these kinds about the base or this tree.
-
-    The kinds are named, since what is told of it must be the same when a later life asks again.
-    """
+async def evidence_about(job: Job, tree: str) -> tuple[Evidence, ...]:
+    """All evidence of this item about the base or this tree."""
     every = await job.world.store.evidence(job.owner)
-    return tuple(e for e in every if e.kind in kinds and e.tree in (tree, job.base))
+    return tuple(e for e in every if e.tree in (tree, job.base))
 
 
 async def record_verdict(job: Job, round: int, said: Said, proof: Json) -> Verdict | Stop:

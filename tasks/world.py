@@ -123,7 +123,9 @@ def mcp_connector(name: str, block: McpServer, token: str | None) -> McpConnecto
     return McpConnector.stdio(
         name,
         block.command,
-        env={**block.environment, **variable},
+        env=variable,
+        settings=block.environment,
+        hidden=(str(home()),),
         binds=block.binds,
         network=block.network,
     )

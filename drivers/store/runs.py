@@ -66,6 +66,8 @@ def found(
             run=run, now=now, summary=summary, n=len(new), status="open" if new else "closed",
             closed=None if new else now,
         )  # fmt: skip
+        if not new:
+            send(sql, "notice", run, {"kind": "run_closed", "run": run})
     items = sql.all("SELECT * FROM items WHERE run = :run ORDER BY nth", run=run)
     return tuple(rows.item_row(item) for item in items)
 

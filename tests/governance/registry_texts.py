@@ -20,7 +20,7 @@ repositories: {northwind/api: {repository: northwind-api}}
 images: {python-3.11: {docker: "looprail/python:3.11"}}
 rules:
   - {tool: "*.add_*", effect: ask, reason: people read it}
-teams: {platform: {}}
+teams: [platform]
 """
 
 LOOP = """\

@@ -68,7 +68,11 @@ async def test_found_items_and_their_dispatch_commit_together(store: SqliteStore
     assert [i.item for i in items] == [finding("test_b")[0], finding("test_a")[0]]
     sent = await store.outbox()
     assert [(o.kind, o.key, o.payload) for o in sent] == [
-        ("dispatch", f"triage-{i.item}-0", {"loop": LOOP, "item": i.item, "run": RUN})
+        (
+            "dispatch",
+            f"triage-{i.item}-0",
+            {"loop": LOOP, "item": i.item, "run": RUN, "title": i.finding.title},
+        )
         for i in items
     ]
     run = await store.run(RUN)
@@ -125,7 +129,8 @@ async def test_a_run_that_finds_nothing_closes_right_away(store: SqliteStore) ->
     run = await store.run(RUN)
     assert run is not None
     assert (run.status, run.closed_at) == ("closed", 1234)
-    assert await store.outbox() == ()
+    (notice,) = await store.outbox()
+    assert (notice.kind, notice.payload) == ("notice", {"kind": "run_closed", "run": RUN})
 
 
 async def test_budget_templates_are_filled_in_for_each_item(store: SqliteStore) -> None:
