@@ -30,12 +30,22 @@ def moment(ms: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that can neither style, hide nor reorder anything: control and format characters become visible."""
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
-        else f"\\u{{{ord(c):x}}}"
-        for c in text
-    )  # fmt: skip
+    """Text that can neither style, hide nor reorder anything: what has no shape of its own becomes visible."""
+    return "".join(f"\\u{{{ord(c):x}}}" if _unseen(c) else c for c in text)
+
+
+_SHAPELESS = frozenset(
+    (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810),
+     *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+)  # fmt: skip
+"""Letters and marks that no font draws (Unicode's Default_Ignorable_Code_Point, and the blank Braille pattern)."""
+
+
+def _unseen(char: str) -> bool:
+    if char in "\n\t":
+        return False
+    category = unicodedata.category(char)
+    return category in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp") or ord(char) in _SHAPELESS
 
 
 def fenced(text: str, language: str = "text") -> str:
@@ -49,8 +59,12 @@ def fenced(text: str, language: str = "text") -> str:
 
 
 def inline(text: str) -> str:
-    """Text inside an inline code span, on one line."""
-    flat = plain(text).replace("\n", "\\n").replace("|", "\\|")
+    """Text inside an inline code span, on one line, also in a table.
+
+    A pipe is spelled out: renderers disagree whether one behind backslashes ends a cell, and what comes after the
+    last cell is not shown (marked counts them, markdown-it does not).
+    """
+    flat = plain(text).replace("\n", "\\n").replace("|", f"\\u{{{ord('|'):x}}}")
     longest = run = 0
     for c in flat:
         run = run + 1 if c == "`" else 0

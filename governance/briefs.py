@@ -21,6 +21,10 @@ ROLE_TEXT = {
     "delegate": "You do one task for the lead. You know only what the task says. End with the result.",
 }
 
+DIFF = 60_000
+DROPPED = 20_000
+"""Characters of a diff, and of what was dropped from it, that a checker's brief holds."""
+
 
 @dataclass(frozen=True)
 class SkillLine:
@@ -96,15 +100,22 @@ def checker_brief(
         f"Finding: {finding.title}\n\n{finding.brief}",
         f"Established before this change: {base}.\nEstablished about exactly this change: {verified}.",
         f"The maker's own summary (its word, not evidence):\n{summary[:4000]}",
-        f"Diff against the base:\n```diff\n{diff[:60_000]}\n```",
+        f"Diff against the base{_shown(diff, DIFF)}:\n```diff\n{diff[:DIFF]}\n```",
         f"Verifier output in a clean room (end of it):\n{verifier[-6000:]}",
     ]
     if dropped:
         parts.append(
-            "The maker also changed protected files. Those changes are NOT part of the result:\n"
-            f"```diff\n{dropped[:20_000]}\n```"
+            "The maker also changed protected files. Those changes are NOT part of the result"
+            f"{_shown(dropped, DROPPED)}:\n```diff\n{dropped[:DROPPED]}\n```"
         )
     return "\n\n".join(parts)
+
+
+def _shown(text: str, most: int) -> str:
+    """What a heading says where a text is cut: nobody may accept what they do not know they have not seen."""
+    if len(text) <= most:
+        return ""
+    return f" (ONLY the first {most:,} of {len(text):,} characters; you have not seen the rest)"
 
 
 def delegate_brief(task: str) -> str:

@@ -31,17 +31,26 @@ def state_page(loop: str, items: Sequence[ItemRow], said: str) -> str:
 
 def people_of(page: str | None) -> str:
     """What people said on a page."""
-    if not page or PEOPLE not in page:
-        return ""
-    said = page.partition(PEOPLE)[2].strip()
-    return "" if said == "Nothing." else said
+    return _parted(page or "")[1]
 
 
 def corrected(page: str, text: str, by: str, day: str) -> str:
     """The page with one more line by a person."""
-    said = people_of(page)
-    line = f"- {day}, {by}: {' '.join(text.split())}"
-    return page.partition(PEOPLE)[0] + f"{PEOPLE}\n" + (f"{said}\n{line}" if said else line)
+    made, said = _parted(page)
+    line = f"- {day}, {' '.join(by.split())}: {' '.join(text.split())}"
+    return f"{made}\n\n{PEOPLE}\n" + (f"{said}\n{line}" if said else line)
+
+
+def _parted(page: str) -> tuple[str, str]:
+    """What the store made of the page, and what people said.
+
+    Only a whole line is the heading: every word of an agent is flattened into a line of its own that begins with a
+    dash, so none of them can pass for a person's.
+    """
+    lines = page.split("\n")
+    at = lines.index(PEOPLE) if PEOPLE in lines else len(lines)
+    said = "\n".join(lines[at + 1 :]).strip()
+    return "\n".join(lines[:at]).strip(), "" if said == "Nothing." else said
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -54,8 +63,8 @@ def _name(item: ItemRow) -> str:
 
 def _done(item: ItemRow) -> str:
     outcome: Mapping[str, object] = item.outcome or {}
-    proof = "; ".join(str(e) for e in _list(outcome.get("evidence"))) or "none"
-    acts = "; ".join(str(a) for a in _list(outcome.get("actions"))) or "none"
+    proof = "; ".join(_flat(str(e)) for e in _list(outcome.get("evidence"))) or "none"
+    acts = "; ".join(_flat(str(a)) for a in _list(outcome.get("actions"))) or "none"
     line = f"- {_name(item)}\n  - evidence: {proof}\n  - actions: {acts}"
     claims = str(outcome.get("claims") or "")
     return f"{line}\n  - agent's own words, unverified: {_flat(claims)}" if claims else line
