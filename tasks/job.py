@@ -76,7 +76,9 @@ class Job:
     def turned_down(self) -> Stop | None:
         """The no of a person, or of a deadline, to something proposed here: what was wanted is not done."""
         for done in self.results.values():
-            rule = str((done.result.get("structured") or {}).get("refused", ""))
+            if "refused" not in done.labels:
+                continue
+            rule = str(done.result["structured"]["refused"])
             if rule == "deadline" or rule.startswith("card "):
                 reason = "expired" if rule == "deadline" else "rejected"
                 return Stop(reason, str(done.result["text"]))
