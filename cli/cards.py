@@ -1,10 +1,9 @@
 """How is a card shown in a terminal: whole, escaped, and so that nothing in it can pass for a word of ours?"""
 
-import json
 from dataclasses import asdict
 
 from cli.words import columns, exact, margined, money, one_line, span, stamp
-from governance.approvals import moment, plain
+from governance.approvals import moment, spelled
 from governance.parts import Json, digest
 from governance.records import Card
 
@@ -103,6 +102,4 @@ def _deadline(card: Card, now: int) -> str:
 
 
 def _arguments(card: Card) -> str:
-    # Text inside JSON has its line ends escaped, so the layout is ours alone.
-    spelled = json.dumps(card.arguments, indent=2, sort_keys=True, ensure_ascii=False)
-    return f"Exactly these arguments will be sent ({digest(card.arguments)}):\n{plain(spelled)}"
+    return f"Exactly these arguments will be sent ({digest(card.arguments)}):\n{spelled(card.arguments)}"

@@ -4,15 +4,23 @@ A card is bound to canonical arguments, tool digest, policy digest and tree; the
 again in the moment the effect is admitted. Whatever came from outside is escaped and shown whole.
 """
 
+import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from governance.effects import Evidence
 from governance.parts import Json, canonical, short_id, usd
 from governance.records import Card
 
 SHOWN = 20_000
 """Characters of a diff the form holds; a longer one is named by length and digest and shown by `loops approvals`."""
+
+COLUMNS = 64
+"""Characters of a line that the dialog of Prefect 3.8.8 shows in a fence without scrolling (69 by measure)."""
+
+MORE = "↳ "
+"""Begins what follows of a long line; no line of a diff and no line of our JSON begins with it."""
 
 
 def card_id(item: str, tool: str, arguments: Json, tool_digest: str, tree: str | None) -> str:
@@ -74,38 +82,89 @@ def inline(text: str) -> str:
     return f"{tick}{pad}{flat}{pad}{tick}"
 
 
+def wrapped(text: str) -> str:
+    """Text none of whose lines is wider than a form shows: the rest of a long line follows behind `↳`.
+
+    A form does not break the lines of a fence, and what stands right of its edge is seen by those who scroll.
+    """
+    return "\n".join(f"\n{MORE}".join(_pieces(line)) for line in plain(text).split("\n"))
+
+
+def _pieces(line: str) -> list[str]:
+    pieces, piece, used = [], "", 0
+    for c in line:
+        wide = 8 if c == "\t" else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        if piece and used + wide > COLUMNS:
+            pieces.append(piece)
+            piece, used = "", len(MORE)
+        piece, used = piece + c, used + wide
+    return [*pieces, piece]
+
+
+def spelled(arguments: Json) -> str:
+    """Arguments as a person reads them: JSON in lines. Line ends inside text are escaped, so the layout is ours."""
+    return plain(json.dumps(arguments, indent=2, sort_keys=True, ensure_ascii=False))
+
+
 def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
-    """One card as the form, the terminal and a notice show it."""
+    """One card as the form shows it."""
     rows = [
-        ("what", inline(card.tool)),
-        ("who asks", inline(f"{card.by.agent} ({card.by.role}) of loop {card.loop}, owner {card.by.owner}")),
+        ("card", inline(card.card)),
+        ("who asks", inline(f"{_asking(card)}, owner {card.by.owner}")),
         ("why a person", inline(card.why)),
-        ("evidence", "; ".join(inline(f"{e.kind}: {e.verdict} by {e.by}") for e in card.evidence) or "none"),
+        *(("evidence", _proof(e)) for e in card.evidence),
         ("tree", inline(card.tree or "none")),
         ("cost so far", inline(f"{usd(card.cost):.6f} USD (computed at list price)")),
         ("reach", inline(card.reach)),
         ("asked", inline(moment)),
         ("without an answer", inline(f"{card.on_deadline} at {deadline}" if deadline else "it waits")),
     ]  # fmt: skip
+    if not card.evidence:
+        rows.insert(3, ("evidence", "none"))
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    parts = [
-        f"### {inline(card.tool)}",
-        f"| | |\n|---|---|\n{table}",
-        "Exactly these arguments will be sent:",
-        fenced(canonical(card.arguments), "json"),
-    ]
-    if card.diff:
-        shown = card.diff[:SHOWN]
-        if len(card.diff) > SHOWN:
-            parts.append(
-                f"The first {SHOWN:,} of {len(card.diff):,} characters of the diff; "
-                f"`loops approvals {card.card}` shows all of it."
-            )
-        parts.append(fenced(shown, "diff"))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        (
+            f"### {inline(card.tool)}",
+            "Exactly these arguments will be sent:",
+            fenced(wrapped(spelled(card.arguments)), "json"),
+            f"| | |\n|---|---|\n{table}",
+            *_diff(card),
+        )
+    )
+
+
+def _asking(card: Card) -> str:
+    """A delivery is asked for by the loop itself, everything else by one of its agents."""
+    by = card.by
+    return (
+        f"loop {card.loop}" if by.role == "loop" else f"{by.agent} ({by.role}) of loop {card.loop}"
+    )
+
+
+def _proof(evidence: Evidence) -> str:
+    said = inline(
+        f"{evidence.kind}: {evidence.verdict} by {evidence.by} about {evidence.tree[:12]}"
+    )
+    return f"{said} {inline(evidence.detail)}" if evidence.detail else said
+
+
+def _diff(card: Card) -> tuple[str, ...]:
+    if not card.diff:
+        return ()
+    length = len(card.diff)
+    told = (
+        "The whole diff:"
+        if length <= SHOWN
+        else f"The first {SHOWN:,} of {length:,} characters of the diff; "
+        f"`loops approvals {card.card}` shows all of it."
+    )
+    return told, fenced(wrapped(card.diff[:SHOWN]), "diff")
 
 
 def form_markdown(cards: Sequence[tuple[Card, str, str | None]]) -> str:
     """The whole description of a form about these cards (card, asked at, deadline)."""
-    head = "Your answer is recorded under the name you give; that name is claimed, not proven."
+    head = (
+        "Your answer is recorded under the name you give; that name is claimed, not proven. "
+        f"A line that begins with {MORE.strip()} goes on from the line above."
+    )
     return "\n\n---\n\n".join([head, *(card_markdown(c, at, end) for c, at, end in cards)])

@@ -55,15 +55,13 @@ async def _send(world: World, due: Outgoing) -> bool:
 async def _dispatch(due: Outgoing) -> str:
     """One work run for the item; asking again returns the run that is already there."""
     loop, item = str(due.payload["loop"]), str(due.payload["item"])
+    title = plain(str(due.payload["title"]))[:TITLE]
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(f"work/{loop}")
         run = await client.create_flow_run_from_deployment(
             deployment.id,
-            parameters={
-                "loop": loop,
-                "item": item,
-                "title": plain(str(due.payload["title"]))[:TITLE],
-            },
+            name=f"{loop}: {title}",  # also while it waits for a worker
+            parameters={"loop": loop, "item": item, "title": title},
             idempotency_key=due.key,
         )
     return str(run.id)

@@ -20,6 +20,10 @@ from governance.records import Card, ItemRow
 from tasks.job import Job
 from tasks.world import World, now_ms
 
+_CHOICES = (
+    "approve: exactly what it shows runs, once. reject: it does not. later: it goes on waiting."
+)
+
 
 def field_of(card: str) -> str:
     """The form's field for a card."""
@@ -30,14 +34,17 @@ def answers_form(cards: Sequence[Card]) -> type[RunInput]:
     """One form for all open cards: an answer for each that must be chosen, a reason, and who answers."""
     choice = Literal["approve", "reject", "later"]
     fields: dict[str, Any] = {
-        field_of(c.card): (choice, Field(title=c.tool, description=f"Card {c.card}: {c.tool}"))
+        field_of(c.card): (choice, Field(title=c.tool, description=f"Card {c.card}. {_CHOICES}"))
         for c in cards
     }
     fields["approver"] = (
         str,
-        Field(min_length=1, title="Your name", description="Recorded as claimed."),
+        Field(min_length=1, title="Your name", description="Recorded as claimed, not proven."),
     )
-    fields["reason"] = (str, Field(default="", title="Reason", description="The agent reads it."))
+    fields["reason"] = (
+        str,
+        Field(default="", title="Reason", description="Kept on record; the agent reads it."),
+    )
     return create_model("Approval", __base__=RunInput, **fields)
 
 

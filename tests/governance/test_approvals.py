@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from governance.approvals import SHOWN, card_id, card_markdown, fenced, form_markdown, inline, plain
+from governance.approvals import (
+    COLUMNS,
+    MORE,
+    SHOWN,
+    card_id,
+    card_markdown,
+    fenced,
+    form_markdown,
+    inline,
+    plain,
+    spelled,
+    wrapped,
+)
 from governance.effects import Evidence, Principal
-from governance.parts import canonical
 from governance.records import Card
 
 CARD = Card(
@@ -40,6 +51,11 @@ INVISIBLE = "\x00\x1b\x7f\x9b\u00ad\u034f\u061c\u115f\u200b\u200e\u202a\u202e\u2
 
 def parsed(markdown: str) -> list[Token]:
     return MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+
+
+def joined(shown: str) -> str:
+    """What was shown, with its long lines whole again."""
+    return shown.replace("\n" + MORE, "")
 
 
 def codes(tokens: list[Token]) -> list[str]:
@@ -95,21 +111,38 @@ def test_nothing_on_a_card_can_style_or_hide_anything(
     inside = [c for t in tokens for c in t.children or ()]
     assert {c.type for c in inside} <= {"text", "code_inline", "softbreak"}
     fences = [t.content for t in tokens if t.type == "fence"]
-    assert fences[0].rstrip("\n") == plain(canonical({"text": argument})).rstrip("\n")
+    assert joined(fences[0]) == spelled({"text": argument}) + "\n"
     assert len(fences) == (2 if diff else 1)
     assert sum(t.type == "tr_open" for t in tokens) == 10
 
 
-@given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=10), max_size=4))
-def test_the_arguments_shown_are_the_bytes_that_will_be_sent(arguments: Any) -> None:
+seen = st.text(max_size=10).map(plain)
+
+
+@given(st.dictionaries(seen, st.integers() | seen | st.lists(seen, max_size=3), max_size=4))
+def test_the_arguments_shown_are_the_values_that_will_be_sent(arguments: Any) -> None:
     shown = card_markdown(replace(CARD, arguments=arguments), "now", None)
-    (spelled, _) = [t.content for t in parsed(shown) if t.type == "fence"]
-    assert spelled == plain(canonical(arguments)) + "\n"
+    (sent, _) = [t.content for t in parsed(shown) if t.type == "fence"]
+    assert json.loads(joined(sent)) == arguments
 
 
 def test_arguments_are_shown_whole_however_long_they_are() -> None:
     long = "x" * 1_000_000 + "THE END"
-    assert long in card_markdown(replace(CARD, arguments={"body": long}), "now", None)
+    assert long in joined(card_markdown(replace(CARD, arguments={"body": long}), "now", None))
+
+
+@given(anything)
+@example("x = 1" + " " * 500 + "; steal()")
+@example("\t" * 99 + "steal()")
+@example("見" * 99)
+def test_no_line_is_wider_than_the_form_and_none_loses_anything(text: str) -> None:
+    lines = wrapped(text).split("\n")
+    assert max(sum(_wide(c) for c in line) for line in lines) <= COLUMNS
+    assert wrapped(text).replace("\n" + MORE, "") == plain(text)
+
+
+def _wide(char: str) -> int:
+    return {"\t": 8, "見": 2}.get(char, 1)
 
 
 def test_a_diff_that_is_too_long_says_so_and_where_the_rest_is() -> None:
@@ -126,7 +159,7 @@ def test_a_diff_that_is_too_long_says_so_and_where_the_rest_is() -> None:
 def test_a_card_says_who_asks_what_it_is_about_and_what_silence_means() -> None:
     told = card_markdown(CARD, "2026-06-02 06:00 UTC", None)
     for words in (
-        "`github.merge_pull_request`", "`loop (loop) of loop night-fix, owner noor`", "`verified: passed by verifier`",
+        "`github.merge_pull_request`", "`loop night-fix, owner noor`", "`verified: passed by verifier about ffffffffffff` `ok`",
         "`a merge reaches everybody`", f"`{'f' * 40}`", "0.123457 USD", "`github (destructive)`", "`it waits`",
     ):  # fmt: skip
         assert words in told
