@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
 
-.PHONY: demo test check image lock clean
+.PHONY: demo test check image bench lock clean
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,16 @@ test: check
 # The base image of workspaces, from Debian's packages (needs root and debootstrap).
 image:
 	images/build.sh
+
+# The two benchmarks, beside peers in a virtual environment of their own; half an hour (docs/benchmarks.md).
+bench: .venv/installed .looprail/bench-venv/installed
+	$(BIN)/python -m benchmarks.step_overhead
+	$(BIN)/python -m benchmarks.concurrency
+
+.looprail/bench-venv/installed: benchmarks/requirements-bench.txt
+	$(PYTHON) -m venv .looprail/bench-venv
+	.looprail/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 # Lock the whole dependency set; nothing younger than ten days.
 lock:
