@@ -30,6 +30,15 @@ def stop_of(reply: Reply) -> Stop | None:
     return None
 
 
+def stop_of_summary(reply: Reply) -> Stop | None:
+    """Why a conversation cannot go on from this summary of itself: whatever it does not say is forgotten."""
+    if stop := stop_of(reply):
+        return stop
+    if not reply.text.strip():
+        return Stop("malformed", "the context was full, and the model's summary of it says nothing")
+    return None
+
+
 def stalled(history: Sequence[tuple[ToolCall, ToolResult]], stall_after: int) -> Stop | None:
     """A stop when the last `stall_after` calls were the same call with the same answer."""
     if len(history) < stall_after or stall_after < 2:

@@ -18,7 +18,7 @@ from governance.conversation import (
     user,
 )
 from governance.effects import Place, Stop
-from governance.limits import stalled, stop_of
+from governance.limits import stalled, stop_of, stop_of_summary
 from governance.parts import Json, Part
 from governance.seats import Seat, subagent_seat
 from tasks.job import Job
@@ -113,16 +113,18 @@ class Lane:
             if call.name in delegates
         }
 
-    def compacted(self, key: str) -> None:
-        """Replace what was said by the summary at `key`; the brief stays."""
+    def compacted(self, key: str) -> Stop | None:
+        """Replace what was said by the summary at `key`; the brief stays. A summary that is none is a stop."""
         summary = Reply.from_json(self.job.recorded(key, self.head).result)
-        brief = self.messages[0]
+        if stop := stop_of_summary(summary):
+            return stop
+        # The first block is the brief; an older summary behind it is covered by this one.
+        brief = self.messages[0]["content"][0]
         self.messages, self.last = (), None
         self.head = chain(self.head, ({"compacted": summary.text},))
-        self._add(
-            {"role": "user", "content": [*brief["content"], {"type": "text", "text": summary.text}]}
-        )
+        self._add({"role": "user", "content": [brief, {"type": "text", "text": summary.text}]})
         self._next()
+        return None
 
     @property
     def stop(self) -> Stop | None:

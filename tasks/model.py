@@ -66,10 +66,9 @@ async def call_model(lane: Lane) -> Reply | Stop:
     """The answer to what was said so far, or why there is none. Compacts first when the context is full."""
     if _full(lane):
         step = Step(lane.place(0), f"{lane.seat.agent} compacts its context")
-        stop = await _ask(lane, step)
+        stop = await _ask(lane, step) or lane.compacted(step.key)
         if stop:
             return stop
-        lane.compacted(step.key)
     step = lane.ask
     return await _ask(lane, step) or lane.heard(step.key)
 

@@ -17,6 +17,7 @@ from governance.limits import (
     run_budgets,
     stalled,
     stop_of,
+    stop_of_summary,
 )
 from governance.parts import PICO
 from governance.records import Budget
@@ -64,6 +65,21 @@ def test_calls_are_what_an_answer_that_stopped_for_tools_must_have() -> None:
         stop_of(reply("tool_use", {"type": "tool_use", "id": "t", "name": "x", "input": {}}))
         is None
     )
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_summary_that_says_nothing_is_no_ground_to_go_on_from(text: str) -> None:
+    call = {"type": "tool_use", "id": "t", "name": "x", "input": {}}
+    for empty in (reply("end_turn"), reply("tool_use", {"type": "text", "text": text}, call)):
+        found = stop_of_summary(empty)
+        assert found is not None
+        assert found.reason == "malformed"
+    said = {"type": "text", "text": "I was asked"}
+    assert stop_of_summary(reply("end_turn", said)) is None
+    assert stop_of_summary(reply("tool_use", said, call)) is None
+    cut = stop_of_summary(reply("max_tokens", said))
+    assert cut is not None
+    assert cut.reason == "truncated"
 
 
 def turn(name: str, argument: int, answer: str) -> tuple[ToolCall, ToolResult]:
