@@ -1,0 +1,269 @@
+"""Does everything that ends before it is done say why, everywhere a person may look?"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+
+from governance.effects import Intent, Refused
+from governance.records import ItemRow
+from tests.drivers.store.story import LEAD
+from tests.flows.bench import Bench
+
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
+
+TICKETS, FIX = "ticket-triage", "night-fix"
+ONE: dict[str, Any] = {"find": {"max_items": 1, "arguments": {"state": "all"}}}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with Bench(tmp_path_factory.mktemp("stops")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.no_pauses(monkeypatch)
+
+
+async def told_everywhere(
+    bench: Bench, state: State[Any], item: ItemRow, reason: str, *words: str
+) -> None:
+    """The stop is on the item, in Prefect's state, in both commands, and nothing is admitted after it."""
+    assert item.status == "stopped"
+    assert item.stop is not None
+    assert item.stop.reason == reason
+    for word in words:
+        assert word in item.stop.detail
+    assert state.name == reason.replace("_", " ").capitalize()
+    assert state.message == item.stop.detail
+    assert not state.is_completed()
+    as_json = vars(item.stop)
+    (listed,) = [i for i in await bench.loops("inbox", "--all") if i["item"] == item.item]
+    assert listed["stop"] == as_json
+    assert (await bench.loops("trace", item.item))["stop"] == as_json
+    page = await bench.store.state(item.loop)
+    assert page is not None
+    assert reason in page.body
+    await nothing_is_admitted(bench, item)
+
+
+async def nothing_is_admitted(bench: Bench, item: ItemRow) -> None:
+    before = await bench.ledger(item)
+    now = time.time_ns() // 1_000_000
+    assert all(row.status != "open" for row in before)
+    assert all(row.started_at <= (item.closed_at or 0) for row in before)
+    entry = (await bench.store.entries(item.item))[0]
+    late = Intent(
+        place=replace(entry.place, step=99, ordinal=0), kind="model", name="any", principal=LEAD, rule="none",
+        head=entry.head_after, args={}, fence=item.fence, now=now, send_by=now + 1000, lease=now + 1000,
+        repeatable=True,
+    )  # fmt: skip
+    refused = await bench.store.intend(late)
+    assert isinstance(refused, Refused)
+    assert item.stop is not None
+    assert refused.stop.reason == item.stop.reason
+    assert await bench.ledger(item) == before
+
+
+async def one_item(bench: Bench, loop: str) -> ItemRow:
+    _, _, items = await bench.heartbeat(loop)
+    assert len(items) == 1
+    return items[0]
+
+
+async def test_an_item_stops_at_its_steps(bench: Bench) -> None:
+    await bench.begin(
+        "steps", TICKETS, **ONE, harness={"max_steps": 2}, play={"tickets/v1": "repeat"}
+    )
+    state, item = await bench.work(await one_item(bench, TICKETS))
+    await told_everywhere(bench, state, item, "steps", "3 of 2 steps", "Raise the cap and retry.")
+    assert len(await bench.ledger(item, "model")) == 2
+
+
+async def test_a_run_stops_before_its_tokens_are_overshot(bench: Bench) -> None:
+    cap = 20_000
+    await bench.begin(
+        "tokens", TICKETS, **ONE, play={"tickets/v1": "chatter"},
+        harness={"max_steps": 100, "max_output_tokens": 600, "max_tokens_per_run": cap},
+    )  # fmt: skip
+    state, item = await bench.work(await one_item(bench, TICKETS))
+    await told_everywhere(bench, state, item, "tokens", "of 20,000 tokens")
+    rows = await bench.store.ledger(run=item.run)
+    assert cap / 4 < sum(r.usage.total for r in rows) <= cap
+
+
+async def test_a_run_stops_before_its_money_is_overshot(bench: Bench) -> None:
+    await bench.begin(
+        "cost", TICKETS, **ONE, play={"tickets/v1": "chatter"},
+        harness={"max_steps": 100, "max_output_tokens": 600, "max_cost_usd_per_run": 0.08},
+    )  # fmt: skip
+    before = bench.bill()["cost_pico_usd"]
+    state, item = await bench.work(await one_item(bench, TICKETS))
+    await told_everywhere(bench, state, item, "cost", "of 0.08 usd")
+    spent = bench.bill()["cost_pico_usd"] - before
+    assert spent == sum(r.cost or 0 for r in await bench.store.ledger(run=item.run))
+    assert 20_000_000_000 < spent <= 80_000_000_000
+
+
+async def test_an_item_stops_when_its_awake_minutes_are_over(bench: Bench) -> None:
+    await bench.begin("minutes", TICKETS, **ONE, harness={"max_minutes": 1})
+    found = await bench.item(await one_item(bench, TICKETS))
+    now = time.time_ns() // 1_000_000
+    assert found.flow_run is not None
+    # A process took it up two minutes ago and died just now.
+    await bench.store.claim(
+        found.item, flow_run=found.flow_run, now=now - 120_000, lease=now, max_lives=10
+    )
+    state, item = await bench.work(found)
+    await told_everywhere(bench, state, item, "minutes", "of 1.0 minutes", "harness.max_minutes")
+    assert await bench.ledger(item) == []
+
+
+async def test_the_same_call_with_the_same_answer_is_a_stall(bench: Bench) -> None:
+    await bench.begin("stall", TICKETS, **ONE, play={"tickets/v1": "repeat"})
+    state, item = await bench.work(await one_item(bench, TICKETS))
+    await told_everywhere(bench, state, item, "stalled", "'linear__get_ticket' was called 3 times")
+    assert len(await bench.ledger(item, "tool")) == 3
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason", "word"),
+    [
+        ("refusal", "refusal", "refused to go on"),
+        ("max_tokens", "truncated", "harness.max_output_tokens"),
+        ("model_context_window_exceeded", "truncated", "cut off"),
+        ("whatever", "malformed", "'whatever'"),
+    ],
+)
+async def test_an_answer_that_ends_badly_ends_the_item(
+    bench: Bench, stop: str, reason: str, word: str
+) -> None:
+    await bench.begin(f"answer-{stop}", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    bench.faults({"kind": "stop", "stop": stop})
+    before = bench.bill()["cost_pico_usd"]
+    state, item = await bench.work(found)
+    await told_everywhere(bench, state, item, reason, word)
+    (call,) = await bench.ledger(item)
+    assert call.status == "done", "it was answered, so it is paid"
+    assert call.cost == bench.bill()["cost_pico_usd"] - before > 0
+
+
+async def test_calls_of_an_answer_that_was_cut_off_are_never_made(bench: Bench) -> None:
+    await bench.begin("cut", TICKETS, **ONE, play={"tickets/v1": "chatter"})
+    found = await one_item(bench, TICKETS)
+    bench.faults({"kind": "stop", "stop": "max_tokens"})
+    state, item = await bench.work(found)
+    await told_everywhere(bench, state, item, "truncated", "max_tokens")
+    assert await bench.ledger(item, "tool") == []
+
+
+async def test_a_heartbeats_stop_is_its_runs(bench: Bench) -> None:
+    await bench.begin("run", TICKETS, **ONE)
+    bench.faults({"kind": "stop", "stop": "refusal"})
+    state, run, items = await bench.heartbeat(TICKETS)
+    assert items == ()
+    assert run.status == "closed"
+    assert run.stop is not None
+    assert run.stop.reason == "refusal"
+    assert (state.name, state.message) == ("Refusal", run.stop.detail)
+    told = await bench.loops("trace", run.run)
+    assert told["stop"] == vars(run.stop)
+
+
+async def test_a_provider_that_stays_away_ends_the_item_as_unavailable(bench: Bench) -> None:
+    await bench.begin("away", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    bench.faults({"kind": "status", "status": 529, "error": "overloaded_error", "times": 5})
+    state, item = await bench.work(found)
+    await told_everywhere(bench, state, item, "unavailable", "529 overloaded_error")
+    assert [r.status for r in await bench.ledger(item)] == ["failed"] * 5
+
+
+async def test_a_key_that_is_refused_is_not_tried_again(bench: Bench) -> None:
+    await bench.begin("key", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    bench.faults({"kind": "status", "status": 401, "error": "authentication_error", "times": 9})
+    state, item = await bench.work(found)
+    await told_everywhere(bench, state, item, "unavailable", "401 authentication_error")
+    assert len(await bench.ledger(item)) == 1
+
+
+@pytest.mark.docker
+class TestOfALoopWithAGoal:
+    """These need the sandbox."""
+
+    async def test_a_finding_that_does_not_fail_is_not_reproduced(self, bench: Bench) -> None:
+        await bench.begin("green", FIX, goal={"verify": "true"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "not_reproduced", "No maker was asked.")
+        assert await bench.ledger(item, "model") == []
+
+    async def test_a_failure_that_is_another_one_is_not_reproduced(self, bench: Bench) -> None:
+        await bench.begin("other", FIX, goal={"verify": "echo something else; exit 1"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "not_reproduced", "but not as reported")
+
+    async def test_an_environment_that_cannot_run_the_verifier_is_broken(
+        self, bench: Bench
+    ) -> None:
+        await bench.begin("broken", FIX, goal={"verify": "no-such-verifier"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "environment_broken", "exit code 127", "retry")
+        assert await bench.ledger(item, "model") == []
+
+    async def test_rounds_end(self, bench: Bench) -> None:
+        await bench.begin("rounds", FIX, goal={"max_rounds": 1}, play={"draft/v2": "idle"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "rounds", "1 rounds", "nothing was changed")
+        assert {r.principal.role for r in await bench.ledger(item, "model")} == {"maker"}
+
+    async def test_the_same_tree_twice_is_a_stall(self, bench: Bench) -> None:
+        await bench.begin("tree", FIX, goal={"max_rounds": 5}, play={"draft/v2": "idle"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "stalled", "the same tree")
+        assert item.outcome is not None
+        assert item.outcome["actions"] == []
+
+    async def test_a_checker_may_end_it(self, bench: Bench) -> None:
+        await bench.begin("checker", FIX, play={"review/v1": "reject"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "checker", "this is not a defect")
+        assert [r.name for r in await bench.ledger(item, "push")] == []
+
+    async def test_a_checker_that_gives_no_verdict_ends_it(self, bench: Bench) -> None:
+        await bench.begin("babble", FIX, play={"review/v1": "babble"})
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "malformed", "the verdict")
+        kinds = [e.kind for e in await bench.store.evidence(item.item)]
+        assert kinds == ["base", "verified"]
+
+    async def test_a_denied_delivery_ends_it(self, bench: Bench) -> None:
+        await bench.begin(
+            "denied", FIX, harness={"approvals": {"github.create_pull_request": "deny"}}
+        )
+        state, item = await bench.work(await one_item(bench, FIX))
+        await told_everywhere(bench, state, item, "denied", "github.create_pull_request")
+        assert state.is_cancelled()
+
+    async def test_a_person_may_say_no(self, bench: Bench) -> None:
+        await bench.begin(
+            "rejected",
+            FIX,
+            harness={"approvals": {"github.create_pull_request": "pause_for_human"}},
+        )
+        state, item = await bench.work(await one_item(bench, FIX))
+        assert item.status == "waiting"
+        assert state.is_paused()
+        (card,) = await bench.store.cards(item=item.item)
+        form = {f"card_{card.card}": "reject", "approver": "noor", "reason": "not on a Friday"}
+        assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+        state, item = await bench.work(item)
+        await told_everywhere(bench, state, item, "rejected", "not on a Friday", "claimed: noor")
+        assert state.is_cancelled()
+        assert not [r for r in await bench.ledger(item) if r.name == card.tool]
