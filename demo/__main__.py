@@ -16,6 +16,8 @@ from governance.errors import LoopError
 from governance.records import ItemRow
 
 PATIENCE_S = 24 * 3600.0
+IMAGE = "looprail/python:3.11"
+ROOTFS = Path("/var/lib/looprail/images/looprail-python-3.11")
 
 
 def main() -> int:
@@ -96,22 +98,26 @@ def _well(item: ItemRow) -> bool:
 
 
 def require_isolation() -> None:
-    """Raises `RuntimeError` with the install line, within seconds, when nothing here can isolate an agent."""
-    docker = shutil.which("docker") and _succeeds(
-        "docker", "version", "--format", "{{.Server.Version}}"
-    )
-    if docker:
-        if not _succeeds("docker", "image", "inspect", "looprail/python:3.11"):
-            subprocess.run([str(ROOT / "images" / "build.sh")], check=True)
-    elif not shutil.which("bwrap"):
+    """Raises `RuntimeError` with the way out, within seconds, when nothing here can isolate an agent.
+
+    The base image is made when it is not there yet, which takes a minute, root and debootstrap.
+    """
+    engine = shutil.which("docker") and _succeeds("docker", "version")
+    if not engine and not shutil.which("bwrap"):
         raise RuntimeError(
             "Nothing here can isolate an agent: no Docker engine answers and bubblewrap is not installed.\n"
             "Install one: `apt-get install docker.io` and start the engine, or `apt-get install bubblewrap`."
         )
+    made = _succeeds("docker", "image", "inspect", IMAGE) if engine else ROOTFS.is_dir()
+    if not made and subprocess.run((str(ROOT / "images" / "build.sh"),), check=False).returncode:
+        raise RuntimeError("The base image of workspaces is missing. Make it: `sudo make image`.")
 
 
 def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, timeout=5, check=False).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, timeout=5, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _interrupt(*_: object) -> None:
