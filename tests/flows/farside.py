@@ -38,13 +38,17 @@ def spoken(body: Json) -> str:
     return "\n".join(_texts([body.get("system", ""), body["messages"]]))
 
 
+MARKS = ("type", "role", "id", "tool_use_id", "cache_control")
+"""Fields of a message that say nothing to a model."""
+
+
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
-        return [value]
+        return [value] if value else []
     if isinstance(value, list):
         return [text for one in value for text in _texts(one)]
     if isinstance(value, dict):
-        return [text for key, one in value.items() if key != "type" for text in _texts(one)]
+        return [text for key, one in value.items() if key not in MARKS for text in _texts(one)]
     return []
 
 
