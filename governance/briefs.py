@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from governance.definition import Loop
 from governance.parts import canonical
 from governance.records import Finding
+from governance.steering import never_delivered
 
 ROLE_TEXT = {
     "lead": "You lead this loop. Say what you did and what you refused to do when you are finished.",
@@ -74,14 +75,13 @@ def whole_loop_brief(loop: Loop, state: str | None) -> str:
 def maker_brief(loop: Loop, finding: Finding, base_output: str, last: str) -> str:
     """What the maker is asked, with what the round before came to."""
     assert loop.goal is not None
-    protect = ", ".join(loop.goal.protect)
+    protect = ", ".join(never_delivered(loop.goal.protect))
     parts = [
         f"Finding: {finding.title}\n\n{finding.brief}",
         f"The change is verified with this command, from the workspace's root:\n{loop.goal.verify}",
         f"What it prints on the untouched base (end of it):\n{base_output[-6000:]}",
+        f"Changes to these files are never delivered: {protect}",
     ]
-    if protect:
-        parts.append(f"Changes to these files are never delivered: {protect}")
     if last:
         parts.append(
             f"Your last try was not accepted. Its changes are still in the workspace.\n{last}"

@@ -1,7 +1,6 @@
 """What may a loop file say?
 
-One model, two spellings: the flat form of the design, and the published `agent:` form, which is the same
-fields one level down. Everything here is checked for shape only; names are resolved by `registry`.
+One model, spelled flat or one level down (`agent:`, as published). Only shape is checked; `registry` knows names.
 """
 
 from typing import Annotated, Any, Literal
@@ -25,6 +24,7 @@ from governance.fields import (
     Versioned,
 )
 from governance.parts import Part
+from governance.steering import ProtectGlob
 
 Count = Annotated[int, Field(gt=0, le=10**12)]
 
@@ -85,8 +85,8 @@ class Goal(Part):
     """The command whose exit code 0 means done, run in a clean room by someone other than the maker."""
     verify_minutes: Annotated[int, Field(gt=0, le=240)] = 10
     """After so long the verifier is stopped and has not passed."""
-    protect: tuple[Annotated[str, Field(min_length=1, max_length=300)], ...] = ()
-    """Globs of files whose change is never delivered and never seen by the verifier."""
+    protect: tuple[ProtectGlob, ...] = ()
+    """Globs of files whose change is never delivered; those that steer a verifier are, unless freed: `!tox.ini`."""
     max_rounds: Annotated[int, Field(gt=0, le=20)] = 3
     """Tries a maker has for one item."""
     broken_exit_codes: tuple[Annotated[int, Field(ge=1, le=255)], ...] = (2, 3, 4, 5, 126, 127)

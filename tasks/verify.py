@@ -15,6 +15,7 @@ from governance.evidence import base_verdict, fingerprint
 from governance.parts import Json
 from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
+from governance.steering import never_delivered, shadowing
 from tasks.desk import base_files, box_spec, manifest_at
 from tasks.job import Job, current, stop_of
 from tasks.step import Answer, Step, effect, perform
@@ -125,12 +126,14 @@ def _settled(result: Json, evidence: tuple[Evidence, ...], tree: str | None = No
 
 async def candidate_of(job: Job) -> Candidate:
     """What the last saved state of the workspace amounts to over the base."""
-    assert job.loop.goal is not None
+    goal = job.loop.goal
+    assert goal is not None
     assert job.desk is not None
     repository, _ = await job.world.repository(_repository(job))
     state = job.desk.state
     files = await manifest_at(job, state) if state else await base_files(job)
-    return await repository.candidate(job.base, files, job.loop.goal.protect)
+    protect = (*never_delivered(goal.protect), *shadowing(files, goal.verify))
+    return await repository.candidate(job.base, files, protect)
 
 
 def _repository(job: Job) -> str:
