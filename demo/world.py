@@ -8,13 +8,14 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from demo.outside import Actor, Upstream
 from demo.processes import Process, free_port, program
 from demo.receiver import Receiver
 from drivers.blobs import DirectoryBlobs
@@ -40,13 +41,19 @@ class DemoWorld:
     def __init__(
         self, home: Path, *, registry: Path = ROOT / "registry", persona: str = "engineer",
         knowledge: Path | None = None, workers: int = 1, limit: int = 8,
+        model_options: tuple[str, ...] = (),
+        upstreams: Mapping[str, Upstream] = MappingProxyType({}),
+        actors: Mapping[str, Actor] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        self.home, self.registry, self.persona, self.knowledge = home, registry, persona, knowledge
+        """`upstreams` are more forges and `actors` more model providers, by name."""
+        self.home, self.registry, self.upstreams, self.actors = home, registry, upstreams, actors
+        self.forge = Upstream(home / "forge" / "api.git", bugs=("rounding",))
+        self.model = Actor(persona, knowledge)
         self.keys = Keys()
         self.receiver = Receiver()
-        self.port, self.forge_port, self.model_port = free_port(), free_port(), free_port()
+        self.port = free_port()
         self.processes: dict[str, Process] = {}
-        self._workers, self._limit = workers, limit
+        self._workers, self._limit, self._model_options = workers, limit, model_options
 
     @property
     def api_url(self) -> str:
@@ -55,23 +62,23 @@ class DemoWorld:
 
     @property
     def ui_url(self) -> str:
-        """Prefect's UI."""
-        return f"http://127.0.0.1:{self.port}"
+        """Prefect's UI, the newer of two: links without `/v2` open the older one, which hides half a card."""
+        return f"http://127.0.0.1:{self.port}/v2"
 
     @property
     def forge_url(self) -> str:
         """The forge's page."""
-        return f"http://127.0.0.1:{self.forge_port}"
+        return self.forge.url
 
     @property
     def model_url(self) -> str:
         """The model provider."""
-        return f"http://127.0.0.1:{self.model_port}"
+        return self.model.url
 
     @property
     def repository(self) -> Path:
         """The forge's bare repository."""
-        return self.home / "forge" / "api.git"
+        return self.forge.repository
 
     @property
     def store_url(self) -> str:
@@ -89,7 +96,7 @@ class DemoWorld:
             outside = self._start_outside()
             self.start_prefect()
             for process, url in outside:
-                process.wait_for(url, timeout_s=60, status=(200, 401, 404, 405))
+                process.wait_for(url, timeout_s=180, status=(200, 401, 404, 405))
             self._set_up_prefect()
             self.deploy()
             for n in range(self._workers):
@@ -142,7 +149,7 @@ class DemoWorld:
             str(self.port),
         )
         server = self._start("prefect", command, env)
-        server.wait_for(f"{self.api_url}/health", timeout_s=90)
+        server.wait_for(f"{self.api_url}/health", timeout_s=180)
 
     def start_worker(self, name: str) -> None:
         """A process worker that takes what is due from the pool."""
@@ -170,40 +177,37 @@ class DemoWorld:
         self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
 
     def _start_outside(self) -> tuple[tuple[Process, str], ...]:
-        forge = self.home / "forge"
-        forge.mkdir(exist_ok=True)
-        token, key = forge / "token", self.home / "model-key"
+        token, key = self.home / "forge-token", self.home / "model-key"
         for file, secret in ((token, self.keys.forge), (key, self.keys.model)):
             file.touch(mode=0o600)
             file.write_text(secret)
-        tools = self._start(
-            "forge",
-            (
-                program("python"), "-m", "demo.forge", "--port", str(self.forge_port), "--repo",
-                str(self.repository), "--state", str(forge / "forge.db"), "--token-file", str(token),
-                "--bug", "rounding", "--ci-isolation", "bubblewrap" if shutil.which("bwrap") else "none",
+        forges = {"forge": self.forge, **{f"forge-{n}": u for n, u in self.upstreams.items()}}
+        models = {"model": self.model, **{f"model-{n}": a for n, a in self.actors.items()}}
+        for forge in forges.values():
+            forge.repository.parent.mkdir(parents=True, exist_ok=True)
+        plain = _plain_environment()
+        return (
+            *((self._start(n, u.command(token), plain), u.url) for n, u in forges.items()),
+            *(
+                (self._start(n, a.command(key, self._model_options), plain), a.url)
+                for n, a in models.items()
             ),
-            _plain_environment(),
-        )  # fmt: skip
-        known = ("--knowledge", str(self.knowledge)) if self.knowledge else ()
-        model = self._start(
-            "model",
-            (
-                program("python"), "-m", "demo.model", "--port", str(self.model_port), "--key-file",
-                str(key), "--persona", self.persona, *known,
-            ),
-            _plain_environment(),
-        )  # fmt: skip
-        return (tools, self.forge_url), (model, self.model_url)
+        )
 
     def _set_up_prefect(self) -> None:
-        connectors = {
+        connectors: dict[str, Mapping[str, str]] = {
             f"mcp-server/{name}": {"url": f"{self.forge_url}/{name}/mcp", "token": self.keys.forge}
             for name in ("github", "ci", "linear")
         }
+        for name, upstream in self.upstreams.items():
+            connectors |= upstream.blocks(name, self.keys.forge)
+        providers = {
+            f"model-provider/{name}": {"base_url": actor.url, "api_key": self.keys.model}
+            for name, actor in {"anthropic": self.model, **self.actors}.items()
+        }
         documents = {
             **connectors,
-            "model-provider/anthropic": {"base_url": self.model_url, "api_key": self.keys.model},
+            **providers,
             "repository/northwind-api": {"url": self.repository.as_uri()},
             "store-database/looprail": {
                 "url": self.store_url,
