@@ -35,15 +35,16 @@ def main() -> int:
             "Starting Prefect, a worker, a forge and a scripted model, all on this machine …"
         )
         with DemoWorld(home) as world:
-            return asyncio.run(show(console, world, told.loop, told.auto))
+            code = asyncio.run(show(console, world, told.loop, told.auto))
+        shutil.rmtree(home, ignore_errors=True)
+        return code
     except KeyboardInterrupt:
+        shutil.rmtree(home, ignore_errors=True)
         console.print("\nStopped; nothing is left running.")
         return 130
     except (LoopError, RuntimeError, TimeoutError) as error:
         console.print(f"[red]{error}[/red]\nLogs are in {home / 'logs'}")
         return 1
-    finally:
-        shutil.rmtree(home / "prefect", ignore_errors=True)
 
 
 async def show(console: Console, world: DemoWorld, loop: str, auto: bool) -> int:

@@ -11,6 +11,7 @@ from tasks.deliver import deliver
 from tasks.job import Job
 from tasks.lane import Said, Waiting
 from tasks.lanes import checker, maker
+from tasks.life import start_from
 from tasks.report import amounts_to
 from tasks.review import evidence_about, record_verdict
 from tasks.verify import verify, verify_base
@@ -42,7 +43,7 @@ async def mend(job: Job) -> Json | Waiting | Stop:
 
 async def reproduce(job: Job) -> Json | Stop:
     """The verifier on the untouched base: a stop unless it fails as reported. No maker has been paid yet."""
-    base = await verify_base(job)
+    base = await start_from(job) or await verify_base(job)
     if isinstance(base, Stop):
         return base
     return base_stop(str(base["verdict"]), str(base["why"])) or base

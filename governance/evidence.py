@@ -86,7 +86,7 @@ def base_verdict(result: CommandResult, goal: Goal, finding: Finding) -> tuple[B
 def base_stop(verdict: str, why: str) -> Stop | None:
     """Why the item ends before a maker is asked, or None when there is something to mend."""
     if verdict == "broken":
-        return Stop("environment_broken", f"{why}. Mend workspace.setup or the image, then retry.")
+        return Stop("environment_broken", f"{why}. Mend workspace.setup or the image; the next heartbeat finds it again.")
     if verdict == "passing":
         return Stop("not_reproduced", f"{why}. No maker was asked.")
     return None

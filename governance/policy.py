@@ -78,6 +78,18 @@ def granted(grants: Grants, connector: str, tool: str) -> bool:
     return connector in grants
 
 
+def grants_of(loop: Loop, agent: str) -> Grants:
+    """What an agent of this loop may reach; nothing when the loop has no such agent."""
+    if agent in ("lead", "loop"):
+        return loop.mcp_servers
+    return next((a.mcp_servers for a in loop.subagents if a.name == agent), ())
+
+
+def tighter(*decisions: Decision) -> Decision:
+    """The strongest of several decisions on one call: deny beats ask beats allow; the first of equals."""
+    return max(decisions, key=lambda d: STRENGTH[d.effect])
+
+
 def weigh(
     *, loop: Loop, organisation: Organisation, by: Principal, grants: Grants, connector: str, tool: str,
     traits: Traits, heartbeat: bool,
@@ -93,12 +105,10 @@ def weigh(
         return Decision(
             "deny", f"role {reader}", f"a {reader} cannot write, and {name!r} is not a read"
         )
-    decision = _strongest(
-        (
-            *_organisation(organisation.rules, name, by),
-            *_loop(loop, organisation, name),
-            *_nature(name, traits),
-        )
+    decision = tighter(
+        *_organisation(organisation.rules, name, by),
+        *_loop(loop, organisation, name),
+        *_nature(name, traits),
     )
     if decision.effect == "ask" and heartbeat:
         return Decision(
@@ -131,10 +141,6 @@ def _nature(name: str, traits: Traits) -> tuple[Decision, ...]:
     if traits.destructive:
         return (Decision("ask", "destructive", f"{name!r} is labelled destructive"),)
     return (Decision("allow", "granted", f"{name!r} is granted"),)
-
-
-def _strongest(decisions: Sequence[Decision]) -> Decision:
-    return max(decisions, key=lambda d: STRENGTH[d.effect])
 
 
 def policy_digest(organisation: Organisation, loop: Loop) -> str:

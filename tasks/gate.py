@@ -10,7 +10,7 @@ from governance.conversation import EMPTY_HEAD, ToolResult, ToolSpec
 from governance.definition import Grants
 from governance.effects import Evidence, InDoubt, Place, Principal, Refused, Stop
 from governance.parts import Json
-from governance.policy import Decision, Traits, policy_digest, traits, weigh
+from governance.policy import Decision, Traits, grants_of, policy_digest, tighter, traits, weigh
 from governance.records import Card
 from tasks.job import Job
 from tasks.model import arguments_problem
@@ -59,16 +59,7 @@ async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
         return await refuse(job, p, "unknown tool", f"{p.connector!r} offers no tool {p.tool!r}")
     organisation = job.world.registry.organisation
     kind = traits(spec, organisation.labels(p.name))
-    decision = weigh(
-        loop=job.loop,
-        organisation=organisation,
-        by=p.by,
-        grants=p.grants,
-        connector=p.connector,
-        tool=p.tool,
-        traits=kind,
-        heartbeat=job.item is None,
-    )
+    decision = _decide(job, p, kind)
     if decision.effect == "deny":
         return await refuse(job, p, decision.rule, decision.reason)
     if problem := arguments_problem(p.arguments, spec.input_schema):
@@ -76,6 +67,30 @@ async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
     if decision.effect == "allow":
         return await _make(job, p, decision, kind, spec, None)
     return await _ask(job, p, spec, decision, kind)
+
+
+def _decide(job: Job, p: Proposal, kind: Traits) -> Decision:
+    """By the definition the item pins and by the one in force now: the tighter wins."""
+    registry = job.world.registry
+    now = registry.loops.get(job.loop.name)
+    if now is None:
+        return Decision("deny", "registry", f"loop {job.loop.name!r} is in the registry no more")
+    given = ((job.loop, p.grants), (now, grants_of(now, p.by.agent)))
+    return tighter(
+        *(
+            weigh(
+                loop=loop,
+                organisation=registry.organisation,
+                by=p.by,
+                grants=grants,
+                connector=p.connector,
+                tool=p.tool,
+                traits=kind,
+                heartbeat=job.item is None,
+            )
+            for loop, grants in given
+        )
+    )
 
 
 async def _ask(

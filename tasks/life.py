@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from governance.effects import Refused, Stop
+from governance.errors import DriverError
 from governance.parts import Json
 from governance.pinned import Pinned
 from governance.records import Claimed, RunRow
@@ -59,20 +60,34 @@ async def claim(world: World, item: str) -> Claimed | Stop:
 
 
 async def _begin(world: World, claimed: Claimed) -> Job:
+    """This life's job. Boxes of older lives end here: they can start nothing any more, and hold memory."""
     row = claimed.item
     pinned = Pinned.model_validate_json(await world.store.definition(row.definition))
     job = Job(world, pinned, run=row.run, owner=row.item, fence=row.fence, item=row)
     job.remember(claimed.journal)
     if pinned.loop.workspace:
         job.desk = Desk(job)
-        if not job.base:
-            repository, _ = await world.repository(pinned.loop.workspace.repository)
-            job.base = await repository.fetch(pinned.loop.workspace.ref)
-            await world.store.advance(
-                row.item, fence=row.fence, round=row.round, base=job.base, now=now_ms()
-            )
+        if row.fence > 1:
+            await (await world.sandbox()).end({"looprail.item": row.item})
     enter(job)
     return job
+
+
+async def start_from(job: Job) -> Stop | None:
+    """Settle which commit the item starts from, once for all its lives; a stop when the repository does not say."""
+    assert job.item is not None
+    assert job.loop.workspace is not None
+    if job.base:
+        return None
+    try:
+        repository, _ = await job.world.repository(job.loop.workspace.repository)
+        job.base = await repository.fetch(job.loop.workspace.ref)
+    except DriverError as error:
+        return Stop("unavailable", str(error))
+    await job.world.store.advance(
+        job.owner, fence=job.fence, round=job.item.round, base=job.base, now=now_ms()
+    )
+    return None
 
 
 async def close(job: Job, outcome: Json, stop: Stop | None) -> RunRow:

@@ -61,7 +61,7 @@ def _awake(sql: Sql, intent: Intent, item: Row) -> Refused | None:
         return None
     detail = (
         f"item {intent.place.owner!r} was awake for {awake / 60_000:,.1f} of {limit / 60_000:,.1f} minutes. "
-        "Raise harness.max_minutes and retry."
+        "Raise harness.max_minutes for later items."
     )
     return refuse(sql, intent.place, Stop("minutes", detail))
 

@@ -36,7 +36,7 @@ def claim(
         stop = Stop(
             "lives",
             f"item {item!r} was taken up by {row['life']:,} of {max_lives:,} processes and none "
-            "finished it. Look at why they died, raise harness.max_lives and retry.",
+            "finished it. Look at why they died, or raise harness.max_lives for later items.",
         )
         put_stop(sql, item, stop)
         return Refused(stop)

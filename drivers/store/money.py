@@ -138,7 +138,7 @@ def _short(row: Row, charge: Charge) -> Short:
 
     firm = row["spent"] + row["unknown"] + charge.amount
     held = firm <= row["cap"]
-    way_out = "Calls under way hold the rest." if held else "Raise the cap and retry."
+    way_out = "Calls under way hold the rest." if held else "Raise the cap for the next run."
     detail = (
         f"budget {charge.budget!r} would reach {say(firm + row['held'])} of {say(row['cap'])} {unit} "
         f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "
