@@ -10,7 +10,9 @@ from governance.ports import CommandResult
 from governance.records import Finding
 
 BaseVerdict = Literal["failing", "passing", "broken"]
-MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+MISSING_MODULE = re.compile(r"\bNo module named '?([\w.]+)")
+NOT_STARTED = re.compile(r"^\S*python[\d.]*: No module named ", re.MULTILINE)
+"""What `python -m` says without its module; it then ends with exit code 1, as a failed test does."""
 
 
 class Verdict(Part):
@@ -71,11 +73,13 @@ def base_verdict(result: CommandResult, goal: Goal, finding: Finding) -> tuple[B
         return "broken", f"the verifier was stopped by its {result.stopped} limit"
     if result.exit_code == 0:
         return "passing", "the verifier passes on the untouched base"
-    if result.exit_code in goal.broken_exit_codes:
-        missing = MISSING_MODULE.search(result.output)
+    missing = MISSING_MODULE.search(result.output)
+    otherwise = finding.reproduce is not None and finding.reproduce not in result.output
+    not_run = result.exit_code in goal.broken_exit_codes or NOT_STARTED.search(result.output)
+    if not_run or (missing and otherwise):
         what = f"module {missing.group(1)!r} is missing" if missing else last_line(result.output)
         return "broken", f"the verifier ended with exit code {result.exit_code}: {what}"
-    if finding.reproduce and finding.reproduce not in result.output:
+    if otherwise:
         return (
             "passing",
             f"the verifier fails, but not as reported: {finding.reproduce!r} is not in it",
@@ -86,7 +90,10 @@ def base_verdict(result: CommandResult, goal: Goal, finding: Finding) -> tuple[B
 def base_stop(verdict: str, why: str) -> Stop | None:
     """Why the item ends before a maker is asked, or None when there is something to mend."""
     if verdict == "broken":
-        return Stop("environment_broken", f"{why}. Mend workspace.setup or the image; the next heartbeat finds it again.")
+        return Stop(
+            "environment_broken",
+            f"{why}. Mend workspace.setup or the image; the next heartbeat finds it again.",
+        )
     if verdict == "passing":
         return Stop("not_reproduced", f"{why}. No maker was asked.")
     return None

@@ -42,6 +42,9 @@ def ran(code: int, output: str = "FAILED t::a", stopped: str | None = None) -> C
             "broken",
             "module 'yaml.x' is missing",
         ),
+        (ran(1, "/usr/bin/python: No module named pytest"), "broken", "module 'pytest' is missing"),
+        (ran(1, "No module named 'yaml'\n1 failed"), "broken", "module 'yaml' is missing"),
+        (ran(1, "FAILED t::a - No module named 'yaml'"), "failing", "fails as reported"),
         (ran(5, "no tests ran\n\n"), "broken", "exit code 5: no tests ran"),
         (ran(127, ""), "broken", "(no output)"),
     ],
@@ -60,6 +63,14 @@ def test_only_a_failure_as_reported_is_worth_a_maker(
 
 def test_a_finding_that_names_no_text_is_reproduced_by_any_failure() -> None:
     assert base_verdict(ran(1, "x"), GOAL, Finding("d", "t", "b"))[0] == "failing"
+
+
+def test_a_verifier_that_cannot_start_is_no_finding_whatever_was_reported() -> None:
+    nothing_named = Finding("d", "t", "b")
+    assert (
+        base_verdict(ran(1, "python3.11: No module named nox"), GOAL, nothing_named)[0] == "broken"
+    )
+    assert base_verdict(ran(1, "No module named 'ours'"), GOAL, nothing_named)[0] == "failing"
 
 
 def test_a_loop_may_say_which_exit_codes_mean_a_broken_environment() -> None:
