@@ -12,7 +12,7 @@ from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
 from governance.parts import Json, canonical
 from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
-from tasks.gate import Asked, result_of
+from tasks.gate import Asked, Proposal, refuse, result_of
 from tasks.job import Job
 from tasks.lane import Lane
 from tasks.world import now_ms
@@ -105,10 +105,7 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
         return result_of(job, place.key, lane.head)
     desk = job.desk
     if not lane.seat.works or desk is None:
-        refusal = ToolResult(
-            f"Refused (role): {lane.seat.agent!r} has no workspace.", is_error=True
-        )
-        return await _note(lane, place, call, refusal)
+        return await _refuse(lane, place, call)
     intent = job.intent(
         place,
         "sandbox",
@@ -149,13 +146,18 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
             return result_of(job, place.key, lane.head)
 
 
-async def _note(lane: Lane, place: Place, call: ToolCall, result: ToolResult) -> ToolResult:
-    job = lane.job
-    job.results[place.key] = await job.world.store.record(
-        place, kind="tool", name=call.name, head=lane.head, head_after=lane.head,
-        args=call.arguments, result=vars(result), labels=("refused",), fence=job.fence, now=now_ms(),
-    )  # fmt: skip
-    return result
+async def _refuse(lane: Lane, place: Place, call: ToolCall) -> ToolResult:
+    seat = lane.seat
+    proposal = Proposal(
+        place=place,
+        by=seat.principal(lane.job.loop),
+        grants=seat.grants,
+        connector="workspace",
+        tool=call.name.removeprefix("workspace__"),
+        arguments=call.arguments,
+        head=lane.head,
+    )
+    return await refuse(lane.job, proposal, "role", f"{seat.agent!r} has no workspace")
 
 
 async def _do(box: Box, call: ToolCall) -> ToolResult:

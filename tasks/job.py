@@ -78,7 +78,7 @@ class Job:
         for done in self.results.values():
             if "refused" not in done.labels:
                 continue
-            rule = str(done.result["structured"]["refused"])
+            rule = str((done.result["structured"] or {}).get("refused", ""))
             if rule == "deadline" or rule.startswith("card "):
                 reason = "expired" if rule == "deadline" else "rejected"
                 return Stop(reason, str(done.result["text"]))
