@@ -7,7 +7,7 @@ place where the world is touched. A test proves that there is no other way.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from governance.conversation import ModelRequest, Reply, assistant, chain
@@ -25,8 +25,9 @@ from governance.errors import DriverError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.limits import model_charges
 from governance.memory import Store
+from governance.outgoing import Spoken
 from governance.ports import Connector, Model
-from governance.prices import cost, input_bound, price_of, worst_case
+from governance.prices import cost, frame_bound, price_of, worst_case
 
 Outcome = Recorded | Refused | InDoubt
 
@@ -42,6 +43,7 @@ class Edge:
     store: Store
     now: Callable[[], int]
     screen: Callable[[], Screen]
+    spoken: Spoken = field(default_factory=Spoken)
 
     async def model(
         self, port: Model, request: ModelRequest, intent: Intent, *, timeout_s: float, capped: bool
@@ -51,15 +53,14 @@ class Edge:
         Raises the driver's error after T6, so that the task may try again: `Unavailable` freed its holds,
         `Unknown` keeps them counted until reconciled.
         """
-        request = replace(
-            request,
-            system=self.screen().text(request.system),
-            messages=tuple(self.screen().json(m) for m in request.messages),
-        )
+        screen, place = self.screen(), intent.place
+        lane = f"{place.owner}-{place.round}-{place.lane}"
         try:
-            bound = input_bound(request)
+            going = self.spoken.then(lane, screen, request.messages)
         except ValueError as error:
             return Refused(Stop("malformed", str(error)))
+        request = replace(request, system=screen.text(request.system), messages=going.messages)
+        bound = going.bound + frame_bound(request)
         worst = worst_case(bound, request.max_tokens, request.model, intent.now)
         if worst is None and capped:
             return Refused(

@@ -117,16 +117,24 @@ def input_bound(request: ModelRequest) -> int:
     Raises:
         ValueError: The request carries an image, a document or a file, whose tokens its bytes do not bound.
     """
+    return frame_bound(request) + sum(map(message_bound, request.messages))
+
+
+def message_bound(message: Json) -> int:
+    """The part of `input_bound` that one message has. Raises `ValueError` as it does."""
+    blocks = list(_blocks(message.get("content")))
+    odd = sorted({str(block["type"]) for block in blocks if block.get("type") in _UNBOUNDED})
+    if odd:
+        raise ValueError(
+            f"a message carries {', '.join(map(repr, odd))}: its tokens cannot be bounded by its bytes. "
+            "Send text only."
+        )
+    return _bytes(canonical(message)) + MESSAGE_TOKENS + BLOCK_TOKENS * len(blocks)
+
+
+def frame_bound(request: ModelRequest) -> int:
+    """The part of `input_bound` that is not messages: system prompt, tools and schema."""
     bound = _bytes(request.system) + BLOCK_TOKENS
-    for message in request.messages:
-        blocks = list(_blocks(message.get("content")))
-        odd = sorted({str(block["type"]) for block in blocks if block.get("type") in _UNBOUNDED})
-        if odd:
-            raise ValueError(
-                f"a message carries {', '.join(map(repr, odd))}: its tokens cannot be bounded by its bytes. "
-                "Send text only."
-            )
-        bound += _bytes(canonical(message)) + MESSAGE_TOKENS + BLOCK_TOKENS * len(blocks)
     for tool in request.tools:
         wire = [tool.name, tool.description, tool.input_schema]
         bound += _bytes(canonical(wire)) + BLOCK_TOKENS

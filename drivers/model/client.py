@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from drivers.model.answer import Untrustworthy, reply_of
 from drivers.model.connections import shared_client
 from drivers.model.failures import failure_of
-from drivers.model.render import Cache, counted_body, messages_body
+from drivers.model.render import Cache, counted_body, messages_body, wire
 from drivers.model.stream import Stream
 from governance.conversation import ModelRequest, Reply
 from governance.errors import Rejected
@@ -137,7 +137,7 @@ class AnthropicModel:
         response = await (await self._sdk()).post(
             path,
             cast_to=httpx2.Response,
-            body=body,
+            content=wire(body),
             options={"timeout": timeout},
             stream=True,
             stream_cls=AsyncStream[object],

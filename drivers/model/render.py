@@ -4,7 +4,6 @@ Pure, and the same bytes for the same conversation: keys are sorted, so that a c
 store continues the prefix the provider has cached.
 """
 
-import json
 from typing import Any, Literal
 
 from governance.conversation import ModelRequest, ToolSpec
@@ -15,6 +14,14 @@ Cache = Literal["off", "5m", "1h"]
 
 _USER_ID_LENGTH = 256
 _CACHEABLE = frozenset({"text", "tool_result"})
+
+
+def wire(body: Json) -> bytes:
+    """The body as it is sent. Raises `UnicodeEncodeError` for text that is no Unicode, `ValueError` for NaN.
+
+    Spelled here and not by the SDK, which copies all of a body in Python first: 12 ms for 600 messages (2.8.0).
+    """
+    return canonical(body).encode()
 
 
 def messages_body(request: ModelRequest, cache: Cache) -> Json:
@@ -64,15 +71,13 @@ def _tool(tool: ToolSpec) -> Json:
 
 
 def _messages(request: ModelRequest, mark: Json) -> list[Json]:
-    # A copy in canonical order: nothing stored is ever touched.
-    messages: list[Json] = json.loads(canonical([*map(_bare, request.messages)]))
+    messages = [_bare(message) for message in request.messages]
     marked = 0
-    for message in reversed(messages):
+    for at in reversed(range(len(messages))):
         if marked == 2:
             break
-        block = _last_cacheable(message)
-        if block is not None:
-            block.update(mark)
+        if _is_cacheable(messages[at]):
+            messages[at] = _marked(messages[at], mark)
             marked += 1
     return messages
 
@@ -82,13 +87,21 @@ def _bare(message: Json) -> Json:
     content: Any = message["content"]
     if isinstance(content, str):
         return {**message, "content": [{"type": "text", "text": content}]}
+    if not any("cache_control" in block for block in content):
+        return message
     blocks = [{k: v for k, v in block.items() if k != "cache_control"} for block in content]
     return {**message, "content": blocks}
 
 
-def _last_cacheable(message: Json) -> Json | None:
+def _marked(message: Json, mark: Json) -> Json:
+    """A copy with a breakpoint on its last block: nothing stored is ever touched."""
+    *blocks, last = message["content"]
+    return {**message, "content": [*blocks, {**last, **mark}]}
+
+
+def _is_cacheable(message: Json) -> bool:
     if message["role"] != "user" or not message["content"]:
-        return None
+        return False
     block: Json = message["content"][-1]
     empty_text = block["type"] == "text" and not block.get("text")
-    return block if block["type"] in _CACHEABLE and not empty_text else None
+    return block["type"] in _CACHEABLE and not empty_text

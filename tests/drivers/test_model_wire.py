@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.model.answer import Untrustworthy, reply_of, usage_of
-from drivers.model.render import counted_body, messages_body
+from drivers.model.render import counted_body, messages_body, wire
 from governance.conversation import ModelRequest, Reply, ToolSpec, Usage, user
 from governance.parts import Json, canonical
 from governance.prices import cost
@@ -79,7 +79,7 @@ def test_the_same_conversation_is_the_same_bytes():
         ModelRequest(MODEL, "s", (user("x"), {"role": "assistant", "content": [c]}), TOOLS)
         for c in (call, stored)
     ]
-    first, again = (json.dumps(counted_body(request, "5m")) for request in requests)
+    first, again = (wire(counted_body(request, "5m")) for request in requests)
     assert first == again
 
 
