@@ -19,7 +19,7 @@ _CACHEABLE = frozenset({"text", "tool_result"})
 def wire(body: Json) -> bytes:
     """The body as it is sent. Raises `UnicodeEncodeError` for text that is no Unicode, `ValueError` for NaN.
 
-    Spelled here and not by the SDK, which copies all of a body in Python first: 12 ms for 600 messages (2.8.0).
+    Spelled here and not by the SDK, which copies all of a body in Python first: 4 ms of processor time for 600 messages (2.8.0).
     """
     return canonical(body).encode()
 
