@@ -167,4 +167,4 @@ def form_markdown(cards: Sequence[tuple[Card, str, str | None]]) -> str:
         "Your answer is recorded under the name you give; that name is claimed, not proven. "
         f"A line that begins with {MORE.strip()} goes on from the line above."
     )
-    return "\n\n---\n\n".join([head, *(card_markdown(c, at, end) for c, at, end in cards)])
+    return f"{head}\n\n" + "\n\n---\n\n".join(card_markdown(c, at, end) for c, at, end in cards)
