@@ -143,7 +143,7 @@ def test_the_poisoner_leaves_every_trap_it_knows(tmp_path: Path):
         "site-packages",
         "sitecustomize.py",
         "conftest.py",
-        "bin/pytest",
+        "python pytest",
         "nohup",
         "hooks",
     ):
