@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--key", help="the only API key that is let in; any by default")
-    parser.add_argument("--key-file", type=Path, help="a file with that key, which `ps` does not show")
+    parser.add_argument(
+        "--key-file", type=Path, help="a file with that key, which `ps` does not show"
+    )
     parser.add_argument("--brain", default="demo.model.brain:scripted", metavar="MODULE:FACTORY")
     parser.add_argument(
         "--persona",
