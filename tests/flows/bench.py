@@ -18,6 +18,7 @@ import httpx
 import pytest
 import yaml
 from prefect import get_client
+from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_async
@@ -95,13 +96,16 @@ class Bench(DemoWorld):
         change(self.registry, loop, **changes)
         httpx.delete(f"{self.model_url}/_faults")
         with self.settings():
-            await cast(Any, StoreDatabase(url=SecretStr(self.store_url), blobs=self.blobs).save)(
-                "looprail", overwrite=True
-            )
             async with get_client() as client:
                 flow = await client.create_flow_from_name("work")
                 await client.create_deployment(flow, name=loop)
+        await self.save("looprail", StoreDatabase(url=SecretStr(self.store_url), blobs=self.blobs))
         return self
+
+    async def save(self, name: str, block: Block) -> None:
+        """Put a block in place of the one of that name."""
+        with self.settings():
+            await cast(Any, block.save)(name, overwrite=True)
 
     def settings(self) -> Any:
         """Prefect's settings for this server."""

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from prefect.client.schemas.objects import State
+from pydantic import SecretStr
 
-from governance.effects import Intent, Refused
+from blocks import McpServer
+from governance.conversation import EMPTY_HEAD
+from governance.effects import Intent, Place, Refused
 from governance.records import ItemRow
 from tests.drivers.store.story import LEAD
 from tests.flows.bench import Bench
@@ -57,10 +59,9 @@ async def nothing_is_admitted(bench: Bench, item: ItemRow) -> None:
     now = time.time_ns() // 1_000_000
     assert all(row.status != "open" for row in before)
     assert all(row.started_at <= (item.closed_at or 0) for row in before)
-    entry = (await bench.store.entries(item.item))[0]
     late = Intent(
-        place=replace(entry.place, step=99, ordinal=0), kind="model", name="any", principal=LEAD, rule="none",
-        head=entry.head_after, args={}, fence=item.fence, now=now, send_by=now + 1000, lease=now + 1000,
+        place=Place(item.run, item.item, 0, "late", 99, 0), kind="model", name="any", principal=LEAD, rule="none",
+        head=EMPTY_HEAD, args={}, fence=item.fence, now=now, send_by=now + 1000, lease=now + 1000,
         repeatable=True,
     )  # fmt: skip
     refused = await bench.store.intend(late)
@@ -81,7 +82,9 @@ async def test_an_item_stops_at_its_steps(bench: Bench) -> None:
         "steps", TICKETS, **ONE, harness={"max_steps": 2}, play={"tickets/v1": "repeat"}
     )
     state, item = await bench.work(await one_item(bench, TICKETS))
-    await told_everywhere(bench, state, item, "steps", "3 of 2 steps", "Raise the cap and retry.")
+    await told_everywhere(
+        bench, state, item, "steps", "3 of 2 steps", "Raise the cap for the next run."
+    )
     assert len(await bench.ledger(item, "model")) == 2
 
 
@@ -192,6 +195,34 @@ async def test_a_key_that_is_refused_is_not_tried_again(bench: Bench) -> None:
     state, item = await bench.work(found)
     await told_everywhere(bench, state, item, "unavailable", "401 authentication_error")
     assert len(await bench.ledger(item)) == 1
+
+
+async def test_a_connector_that_is_away_ends_the_item_before_a_model_is_asked(bench: Bench) -> None:
+    await bench.begin("no-tickets", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    there = f"{bench.forge_url}/linear/mcp"
+    await bench.save("linear", McpServer(url="http://127.0.0.1:9/mcp"))
+    try:
+        state, item = await bench.work(found)
+    finally:
+        await bench.save("linear", McpServer(url=there, token=SecretStr(bench.keys.forge)))
+    await told_everywhere(bench, state, item, "unavailable", "linear")
+    assert await bench.ledger(item) == []
+
+
+async def test_a_repository_that_is_away_ends_the_item_before_anything_is_paid(
+    bench: Bench,
+) -> None:
+    await bench.begin("no-repository", FIX)
+    found = await one_item(bench, FIX)
+    away = bench.repository.with_name("away.git")
+    bench.repository.rename(away)
+    try:
+        state, item = await bench.work(found)
+    finally:
+        away.rename(bench.repository)
+    await told_everywhere(bench, state, item, "unavailable")
+    assert await bench.ledger(item) == []
 
 
 @pytest.mark.docker
