@@ -98,7 +98,7 @@ def checker_brief(
     """
     parts = [
         f"Finding: {finding.title}\n\n{finding.brief}",
-        f"Established before this change: {base}.\nEstablished about exactly this change: {verified}.",
+        f"Established, before this change and about exactly this change:\n- base: {base}\n- verified: {verified}",
         f"The maker's own summary (its word, not evidence):\n{summary[:4000]}",
         f"Diff against the base{_shown(diff, DIFF)}:\n```diff\n{diff[:DIFF]}\n```",
         f"Verifier output in a clean room (end of it):\n{verifier[-6000:]}",

@@ -65,8 +65,8 @@ def checker(job: Job, round: int, said: Said, base: Json, proof: Json) -> Lane:
         dropped=str(proof["dropped"]),
         verifier=str(proof["output"]),
         summary=said.text,
-        base=str(base["why"]),
-        verified=str(proof["why"]),
+        base=f"{base['verdict']} ({base['why']})",
+        verified=f"{'passed' if proof['passed'] else 'failed'} ({proof['why']})",
     )
     seat = subagent_seat(job.pinned, agent)
     return Lane(job, seat, name="checker", round=round, brief=brief, schema=Verdict)

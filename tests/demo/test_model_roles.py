@@ -5,7 +5,6 @@ import json
 import pytest
 
 from governance.briefs import checker_brief
-from governance.effects import Evidence
 from governance.evidence import Verdict
 from governance.records import Finding
 from tests.demo.engineering import (
@@ -71,7 +70,7 @@ def judge(
 ) -> Verdict:
     brief = checker_brief(
         Finding("d", "t", "b"), diff=diff, dropped=dropped, verifier=verifier, summary="I did it: 9 passed",
-        evidence=(Evidence("verified", "t", evidence, "verifier", "exit code"),),
+        base="failing (exit code)", verified=f"{evidence} (exit code)",
     )  # fmt: skip
     said = play(ask("checker", brief, **schema(Verdict)), always(""), persona=persona).said
     return Verdict.model_validate_json(said)

@@ -84,7 +84,7 @@ def test_the_checker_knows_the_result_and_that_a_summary_is_no_evidence() -> Non
     for words in (
         "a fails",
         "failing as reported",
-        "this change: passed",
+        "- verified: passed",
         "```diff\n+1\n```",
         "1 passed",
     ):

@@ -61,7 +61,8 @@ def broad(handler: ast.ExceptHandler) -> bool:
 def passes_it_on(handler: ast.ExceptHandler) -> bool:
     """It tidies up and raises again, or hands the exception to whoever waits for it."""
     return any(
-        isinstance(n, ast.Raise) or (isinstance(n, ast.Attribute) and n.attr == "set_exception")
+        isinstance(n, ast.Raise)
+        or (isinstance(n, ast.Attribute) and n.attr in ("set_exception", "broke"))
         for n in ast.walk(handler)
     )
 
