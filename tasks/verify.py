@@ -22,7 +22,6 @@ from tasks.step import Answer, Step, effect, perform
 from tasks.world import now_ms
 
 OUTPUT_BYTES = 200_000
-SETUP_MARGIN_S = 900
 
 
 @effect("verify_base")
@@ -96,8 +95,9 @@ async def _result(task: Task[[Step], Any], step: Step) -> Json | Stop:
 async def _admit(
     job: Job, step: Step, name: str, act: Callable[[], Awaitable[Settlement]]
 ) -> Recorded | Refused | InDoubt:
-    goal = job.loop.goal
+    goal, workspace = job.loop.goal, job.loop.workspace
     assert goal is not None
+    assert workspace is not None
     intent = job.intent(
         step.place,
         "sandbox",
@@ -106,7 +106,8 @@ async def _admit(
         rule="the loop's goal names this verifier",
         args={"command": goal.verify},
         repeatable=True,
-        timeout_s=goal.verify_minutes * 60 + SETUP_MARGIN_S,
+        # The first verifier of an item prepares the image.
+        timeout_s=(goal.verify_minutes + workspace.setup_minutes) * 60,
     )
     return await job.world.edge.local(intent, act)
 
