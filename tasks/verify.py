@@ -11,7 +11,7 @@ from prefect import Task
 
 from governance.effects import Evidence, InDoubt, Recorded, Refused, Settlement, Stop
 from governance.errors import DriverError, Rejected
-from governance.evidence import base_verdict, fingerprint
+from governance.evidence import base_verdict, fingerprint, last_line
 from governance.parts import Json
 from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
@@ -33,7 +33,9 @@ async def _verify_base(step: Step) -> Answer:
         try:
             ended = await _clean_room(job, await base_files(job))
         except Rejected as error:
-            return _settled({"verdict": "broken", "why": error.detail, "output": error.detail}, ())
+            why = error.detail
+            proof = Evidence("base", job.base, "broken", "verifier", last_line(why))
+            return _settled({"verdict": "broken", "why": why, "output": why}, (proof,))
         assert job.loop.goal is not None
         assert job.item is not None
         verdict, why = base_verdict(ended, job.loop.goal, job.item.finding)
