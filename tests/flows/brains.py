@@ -7,6 +7,7 @@ the engineer's.
 import re
 from collections.abc import Callable
 
+from demo.model.adversary import adversary
 from demo.model.brain import Brain, Options, scripted
 from demo.model.checker import verdict
 from demo.model.view import Json, Move, View, view_of
@@ -114,4 +115,5 @@ PARTS: dict[str, Callable[[View], Move]] = {
     "idle": idle,
     "reject": refuse,
     "babble": babble,
+    "adversary": lambda view: adversary(view, ()),
 }
