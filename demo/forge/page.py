@@ -5,7 +5,7 @@ from html import escape
 from demo.forge.state import State
 
 _STYLE = (
-    "body{font:15px/1.5 system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "body{font:15px/1.5 system-ui;max-width:72rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;"
     "border-bottom:1px solid #ddd;vertical-align:top}code{font-size:13px}"
 )

@@ -13,6 +13,7 @@ PATIENCE_MS = 240_000
 """Until a red build is mended and waits, on a busy machine."""
 
 TRIES = 6
+WIDTH, HEIGHT = 1400, 900
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
 
@@ -72,6 +73,7 @@ class Person:
     async def _press(self, button: str, told: str) -> None:
         """Press it until the UI says so: Prefect on a busy SQLite answers 503, says it failed, and did nothing."""
         said = self.page.get_by_role("region", name="Notifications").get_by_role("listitem")
+        last = ""
         for _ in range(TRIES):
             await expect(said).to_have_count(0)
             await self.dialog.get_by_role("button", name=button, exact=True).click()
@@ -100,9 +102,11 @@ class Person:
             "all => all.map(e => e.scrollWidth - e.clientWidth)"
         )
 
-    async def shot(self, name: str) -> None:
-        """What the tab shows now, into `docs/images/` where SCREENSHOTS=1 asks for it."""
+    async def shot(self, name: str, height: int = HEIGHT) -> None:
+        """What the tab shows now, or more of the page; into `docs/images/` where SCREENSHOTS=1 asks for it."""
+        await self.page.set_viewport_size({"width": WIDTH, "height": height})
         await self.page.screenshot(path=self._shots / f"{name}.png", animations="disabled")
+        await self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 async def only_loopback(route: Route) -> None:

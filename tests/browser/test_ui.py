@@ -11,7 +11,7 @@ from demo.world import DemoWorld
 from drivers.store import store_at
 from governance.parts import usd
 from governance.records import Card
-from tests.browser.person import PATIENCE_MS, Person, only_loopback
+from tests.browser.person import HEIGHT, PATIENCE_MS, WIDTH, Person, only_loopback
 
 pytestmark = [
     pytest.mark.browser, pytest.mark.prefect, pytest.mark.docker, pytest.mark.timeout(580),
@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
 async def person(world: DemoWorld, tmp_path: Path) -> AsyncIterator[Person]:
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        context = await browser.new_context(viewport={"width": 1400, "height": 900})
+        context = await browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
         context.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
         await context.route("**/*", only_loopback)
@@ -63,10 +63,9 @@ async def test_a_merge_that_a_person_rejects_in_the_browser_does_not_happen(
     await person.submit()
     await expect(person.state("Rejected")).to_be_visible(timeout=PATIENCE_MS)
     await person.page.get_by_role("tab", name="Details").click()
-    await expect(person.main).to_contain_text(
-        "rejected by claimed: Ines Petrov: Not before the release"
-    )
-    await person.shot("rejected")
+    said = person.main.get_by_text("rejected by claimed: Ines Petrov: Not before the release")
+    await expect(said).to_be_visible()
+    await person.shot("rejected", height=970)
 
     assert main_branch(world) == before
     await expect(await pull_request(world, person.page, card)).to_contain_text("open")
