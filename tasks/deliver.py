@@ -99,7 +99,7 @@ async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | W
         if not isinstance(came, dict):
             return came
         result = result_of(job, place.key, proposal.head)
-        if stop := _refused(step.tool, result):
+        if stop := _refused(step.tool, result, job.results[place.key].labels):
             return stop
         learned = result.data
         known |= learned if isinstance(learned, dict) else {}
@@ -170,10 +170,11 @@ def _body(job: Job, known: Mapping[str, object]) -> str:
     )
 
 
-def _refused(tool: str, result: ToolResult) -> Stop | None:
+def _refused(tool: str, result: ToolResult, labels: tuple[str, ...]) -> Stop | None:
     if not result.is_error:
         return None
-    rule = str((result.structured or {}).get("refused", ""))
+    # A connector may answer with the same field; only our own refusals carry the label.
+    rule = str((result.structured or {}).get("refused", "")) if "refused" in labels else ""
     detail = f"{tool}: {result.text}"
     if rule.startswith("card"):
         return Stop("rejected", detail)
