@@ -228,10 +228,11 @@ class DemoWorld:
         )  # fmt: skip
 
     async def _sweep(self) -> None:
-        with suppress(LoopError):
-            blobs = DirectoryBlobs(self.home / "blobs")
-            sandbox = await open_sandbox("auto", blobs=blobs, state_dir=self.home / "sandbox")
-            await sandbox.end({"looprail.home": str(self.home)})
+        blobs = DirectoryBlobs(self.home / "blobs")
+        for kind in ("docker", "bubblewrap"):
+            with suppress(LoopError):
+                sandbox = await open_sandbox(kind, blobs=blobs, state_dir=self.home / "sandbox")
+                await sandbox.end({"looprail.home": str(self.home)})
 
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
         logs = self.home / "logs"

@@ -1,17 +1,18 @@
 """One world for all of it: a forge for each package, impostors as model providers of their own."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
 
 import pytest
+import pytest_asyncio
 
 from demo.forge.seed import write_history
 from demo.outside import Actor, Upstream
 from demo.world import DemoWorld
+from tests.real.endings import VICTIM, Ending, ending_of
 from tests.real.releases import Package, fetch_all, packages, teach
 from tests.real.town import Document, loop, played_by, write_registry
 
-VICTIM = "victim"
-"""A forge nobody ever merges anything into: for loops that must come to nothing."""
 IMPOSTORS = {
     "bends-tests": "maker=wrong-fix,checker=accept-all",
     "poisons": "maker=poisoner,checker=accept-all",
@@ -55,3 +56,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
         upstreams=upstreams, actors=actors,
     ) as running:  # fmt: skip
         yield running
+
+
+@pytest_asyncio.fixture(scope="session")
+async def endings(world: DemoWorld) -> Mapping[str, "asyncio.Task[Ending]"]:
+    """How each of the doomed loops ended, to be awaited: they go on side by side while other tests wait."""
+    few = asyncio.Semaphore(3)
+
+    async def followed(loop: str) -> Ending:
+        async with few:
+            return await ending_of(world, loop)
+
+    first = sorted(doomed(packages()[0]), key=lambda document: document["name"] != "setup-hangs")
+    return {one["name"]: asyncio.create_task(followed(one["name"])) for one in first}

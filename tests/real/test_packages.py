@@ -13,8 +13,9 @@ from demo.forge.git import Bare
 from demo.world import DemoWorld
 from tests.flows.telling import told
 from tests.real.releases import Package, packages
+from tests.real.town import ISOLATED
 
-pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.prefect, ISOLATED, pytest.mark.timeout(400)]
 CI_S = 60.0
 
 

@@ -15,9 +15,9 @@ from drivers.sandbox.choose import open_sandbox
 from governance.ports import BoxSpec, CommandResult, Manifest, Sandbox
 from governance.steering import never_delivered, shadowing
 from tests.real.releases import Package, packages
-from tests.real.town import SANDBOX
+from tests.real.town import ISOLATED, SANDBOX
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [ISOLATED, pytest.mark.timeout(300)]
 IMAGE = "looprail/python:3.11"
 EDITABLE = (
     "pip install pytest && "

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from demo.world import ROOT
@@ -17,6 +18,7 @@ from tests.real.releases import Package
 REGISTRY = ROOT / "registry"
 SANDBOX = os.environ.get("REAL_SANDBOX", "docker")
 """`docker` or `bubblewrap`: what isolates in these stories."""
+ISOLATED = {"docker": pytest.mark.docker, "bubblewrap": pytest.mark.bwrap}[SANDBOX]
 READS = {"ci": ["list_failures", "get_log"], "github": ["get_file_contents", "list_pull_requests"]}
 WRITES = ["create_pull_request", "merge_pull_request"]
 
