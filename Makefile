@@ -30,7 +30,7 @@ test: check
 image:
 	images/build.sh
 
-# The two benchmarks, beside peers in a virtual environment of their own; half an hour (docs/benchmarks.md).
+# The two benchmarks, beside peers in a virtual environment of their own; half an hour.
 bench: .venv/installed .looprail/bench-venv/installed
 	$(BIN)/python -m benchmarks.step_overhead
 	$(BIN)/python -m benchmarks.concurrency
