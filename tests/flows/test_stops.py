@@ -245,7 +245,9 @@ class TestOfALoopWithAGoal:
     ) -> None:
         await bench.begin("broken", FIX, goal={"verify": "no-such-verifier"})
         state, item = await bench.work(await one_item(bench, FIX))
-        await told_everywhere(bench, state, item, "environment_broken", "exit code 127", "retry")
+        await told_everywhere(
+            bench, state, item, "environment_broken", "exit code 127", "Mend workspace.setup"
+        )
         assert await bench.ledger(item, "model") == []
 
     async def test_rounds_end(self, bench: Bench) -> None:
