@@ -8,16 +8,18 @@ persisted Prefect tasks a step around the vendors' own SDK calls.
 import argparse
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contenders.assignment import Assignment, Report
+from benchmarks.contenders.assignment import WARM_STEPS, Assignment, Report
 from benchmarks.meter import Cost
 from demo.world import ROOT, DemoWorld
 
@@ -69,8 +71,14 @@ class Place(DemoWorld):
             home=str(home),
         )
 
+    def tool_calls(self) -> int:
+        """How many calls the tool server has taken since it was started."""
+        with closing(sqlite3.connect(self.forge.state)) as state:
+            return state.execute("SELECT count(*) FROM calls").fetchone()[0]
+
     def contend(self, who: Contender, told: Assignment) -> Report:
-        """One contender's report. Raises `RuntimeError` with the end of what it said when it failed."""
+        """One contender's report. Raises `RuntimeError` when it failed, or did not do all it was told."""
+        before = self.tool_calls()
         env = {**self.environment(), "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_LEVEL": "ERROR"}
         done = subprocess.run(
             (str(who.python), "-m", who.module, *who.arguments), input=json.dumps(asdict(told)),
@@ -78,6 +86,9 @@ class Place(DemoWorld):
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{who.name} ended with {done.returncode}\n{done.stderr[-3000:]}")
+        made, wanted = self.tool_calls() - before, told.all_steps + WARM_STEPS
+        if made != wanted:
+            raise RuntimeError(f"{who.name} made {made:,} tool calls, not {wanted:,}")
         raw = json.loads(done.stdout.splitlines()[-1])
         replay = Cost(**raw["replay"]) if raw["replay"] else None
         return Report(Cost(**raw["fresh"]), replay, raw["fixed_ms"], raw["fixed_replay_ms"])

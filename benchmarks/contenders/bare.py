@@ -43,7 +43,7 @@ HAND: list[Hand] = []
 
 
 def _key(_: object, parameters: Json) -> str:
-    return parameters["key"]
+    return parameters["key"].replace("/", "-")
 
 
 @task(persist_result=True, cache_key_fn=_key)
@@ -120,11 +120,11 @@ async def contend(told: Assignment, meter: Meter) -> Report:
     """Warm up, measure, and measure again when everything is cached."""
     async with AsyncExitStack() as stack:
         HAND.append(await open_hand(told, stack))
-        await looks("warm", WARM_STEPS, 1)
+        await looks(f"{told.home}-warm", WARM_STEPS, 1)
         await meter.settle()
-        await looks("run", told.steps, told.conversations, meter)
+        await looks(told.home, told.steps, told.conversations, meter)
         fresh = await meter.end(told.all_steps)
-        await looks("run", told.steps, told.conversations, meter)
+        await looks(told.home, told.steps, told.conversations, meter)
         return Report(fresh, await meter.end(told.all_steps))
 
 
