@@ -6,14 +6,17 @@ place where the world is touched. A test proves that there is no other way.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from governance.conversation import ModelRequest, Reply, assistant, chain
 from governance.effects import (
+    NOT_BEFORE,
     Admission,
     Admitted,
+    Early,
     InDoubt,
     Intent,
     Recorded,
@@ -26,6 +29,7 @@ from governance.guardrails import Screen
 from governance.limits import model_charges
 from governance.memory import Store
 from governance.outgoing import Spoken
+from governance.parts import Json
 from governance.ports import Connector, Model
 from governance.prices import cost, frame_bound, price_of, worst_case
 
@@ -34,6 +38,10 @@ Outcome = Recorded | Refused | InDoubt
 HELD_WAIT_MS = 30_000
 """How long a call waits for money that other calls only hold, before its refusal is final."""
 HELD_POLL_S = 0.25
+LONGEST_PAUSE_S = 60.0
+"""How long a far side that names a moment is waited for; a later moment is for people, not for a process."""
+MESSAGE = 2_000
+"""Characters of an error's text that the ledger keeps."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ class Edge:
         """One model call, worst case reserved before and actual usage settled after.
 
         Raises the driver's error after T6, so that the task may try again: `Unavailable` freed its holds,
-        `Unknown` keeps them counted until reconciled.
+        `Unknown` keeps them counted until reconciled. A next try waits here for the moment that the far side
+        named with the last one.
         """
         screen, place = self.screen(), intent.place
         lane = f"{place.owner}-{place.round}-{place.lane}"
@@ -137,7 +146,7 @@ class Edge:
         return await self._through(intent, screened)
 
     async def _through(self, intent: Intent, act: Callable[[], Awaitable[Settlement]]) -> Outcome:
-        admission = await self._admit(intent)
+        admission, intent = await self._admit(intent)
         if not isinstance(admission, Admitted):
             return admission
         try:
@@ -145,36 +154,77 @@ class Edge:
                 raise Unavailable(
                     intent.name, "not sent: the moment it had to be sent by has passed"
                 )
-            settlement = await act()
-        except DriverError as error:
-            status = "unknown" if isinstance(error, Unknown) else "failed"
-            await self._fail(intent, admission, status, error.code, str(error))
+            return await self._settle(intent, admission, await act())
+        except (Exception, asyncio.CancelledError) as error:
+            # A bug of ours included: a try that nobody settles would hold its money until its lease.
+            await asyncio.shield(self._fail(intent, admission, error))
             raise
-        except asyncio.CancelledError:
-            await asyncio.shield(
-                self._fail(intent, admission, "unknown", "cancelled", "the process was told to end")
-            )
-            raise
-        return await self.store.done(intent.place, admission.attempt, settlement)
 
-    async def _admit(self, intent: Intent) -> Admission:
-        """T4; money that is only held by calls under way is waited for, a bounded time."""
-        admission = await self.store.intend(intent)
-        until = intent.now + HELD_WAIT_MS
-        while isinstance(admission, Refused) and admission.held and self.now() < until:
-            await asyncio.sleep(HELD_POLL_S)
-            admission = await self.store.intend(replace(intent, now=self.now()))
-        return admission
-
-    async def _fail(
-        self, intent: Intent, admitted: Admitted, status: Literal["failed", "unknown"], error: str,
-        detail: str,
-    ) -> None:  # fmt: skip
-        await self.store.fail(
-            intent.place,
-            admitted.attempt,
-            status=status,
-            error=error,
-            attributes={"error.message": self.screen().text(detail)},
-            now=self.now(),
+    async def _settle(self, intent: Intent, admitted: Admitted, settlement: Settlement) -> Recorded:
+        """T5. A process that is told to end meanwhile ends after it: what was paid for is not thrown away."""
+        settling = asyncio.ensure_future(
+            self.store.done(intent.place, admitted.attempt, settlement)
         )
+        try:
+            return await asyncio.shield(settling)
+        except asyncio.CancelledError:
+            await asyncio.gather(settling, return_exceptions=True)
+            raise
+
+    async def _admit(
+        self, intent: Intent
+    ) -> tuple[Recorded | Refused | InDoubt | Admitted, Intent]:
+        """T4, and the intent as it was admitted.
+
+        Waited for, a bounded time: money that only calls under way hold, and the moment that the far side named.
+        """
+        began = intent.now
+        admission = await self.store.intend(intent)
+        while pause_s := self._pause(admission, began):
+            await asyncio.sleep(pause_s)
+            intent = _later(intent, self.now())
+            began = intent.now if isinstance(admission, Early) else began
+            admission = await self.store.intend(intent)
+        assert not isinstance(admission, Early), "an early call is waited for until it is not"
+        return admission, intent
+
+    def _pause(self, admission: Admission, began: int) -> float | None:
+        """How many seconds until it is worth asking again; None when the answer is final."""
+        match admission:
+            case Early(until):
+                return max((until - self.now()) / 1000, 0.001)
+            case Refused(held=True) if self.now() < began + HELD_WAIT_MS:
+                return HELD_POLL_S
+            case _:
+                return None
+
+    async def _fail(self, intent: Intent, admitted: Admitted, error: BaseException) -> None:
+        """T6; a try that was settled already stays as it is."""
+        now = self.now()
+        status, code, detail = _fate(error)
+        noted: Json = {"error.message": self.screen().text(detail)[:MESSAGE]}
+        pause_s = error.retry_after_s if isinstance(error, DriverError) else None
+        if pause_s is not None and pause_s <= LONGEST_PAUSE_S:
+            noted[NOT_BEFORE] = now + math.ceil(pause_s * 1000)
+        await self.store.fail(
+            intent.place, admitted.attempt, status=status, error=code, attributes=noted, now=now
+        )
+
+
+def _later(intent: Intent, now: int) -> Intent:
+    """The same intent, asked for now: what it may take is counted from its admission."""
+    waited = now - intent.now
+    return replace(intent, now=now, send_by=intent.send_by + waited, lease=intent.lease + waited)
+
+
+def _fate(error: BaseException) -> tuple[Literal["failed", "unknown"], str, str]:
+    """What the error says of the try: its status, a stable word, and a sentence."""
+    match error:
+        case Unknown():
+            return "unknown", error.code, str(error)
+        case DriverError():
+            return "failed", error.code, str(error)
+        case asyncio.CancelledError():
+            return "unknown", "cancelled", "the process was told to end"
+        case _:
+            return "unknown", "unexpected", f"{type(error).__name__}: {error}"

@@ -16,7 +16,7 @@ Kind = Literal["model", "tool", "delegate", "sandbox", "push", "step", "card", "
 StopReason = Literal[
     "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
     "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
-    "environment_broken", "unavailable", "in_doubt", "lives", "cancelled",
+    "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled",
 ]  # fmt: skip
 """Why something ended before it was done."""
 
@@ -115,6 +115,10 @@ class Admitted:
     span: str
 
 
+NOT_BEFORE = "loop.retry.not_before"
+"""The attribute of a failed try that holds the moment before which no next one is admitted."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The effect was done before: this is its result, and what was recorded about the asking."""
@@ -145,7 +149,14 @@ class InDoubt:
     card: str
 
 
-Admission = Admitted | Recorded | Refused | InDoubt
+@dataclass(frozen=True)
+class Early:
+    """The far side asked with the last try to be left alone until this moment; nothing was written."""
+
+    until: int
+
+
+Admission = Admitted | Recorded | Refused | InDoubt | Early
 
 
 @dataclass(frozen=True)

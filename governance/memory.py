@@ -70,7 +70,10 @@ class Store(Protocol):
         ...
 
     async def intend(self, intent: Intent) -> Admission:
-        """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted."""
+        """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted.
+
+        `Early` when the last try failed with a moment named that is still to come.
+        """
         ...
 
     async def done(self, place: Place, attempt: int, settlement: Settlement) -> Recorded:

@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import Kind, Place, Stop
 from governance.errors import DriverError
+from governance.failures import ended_by
 from tasks.desk import use_workspace
 from tasks.gate import Asked, Proposal, pass_gate, refuse, result_of
 from tasks.job import current, stop_of
@@ -42,7 +43,7 @@ async def act(lane: Lane) -> Waiting | Stop | None:
     try:
         receipt = await perform(_act, step)
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     finally:
         del lane.job.asking[step.key]
     if receipt["waits"]:

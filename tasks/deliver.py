@@ -8,6 +8,7 @@ from prefect import Task
 from governance.conversation import ToolResult
 from governance.effects import Evidence, Settlement, Stop
 from governance.errors import DriverError
+from governance.failures import ended_by
 from governance.parts import Json
 from governance.seats import loop_principal
 from tasks.gate import Asked, Proposal, pass_gate, result_of
@@ -15,6 +16,7 @@ from tasks.job import Job, current, stop_of
 from tasks.lane import Waiting
 from tasks.step import Answer, Step, effect, kept, perform, stopped, waiting
 from tasks.verify import candidate_of
+from tasks.wayout import of_repository
 from tasks.world import now_ms
 
 NEEDS = ("verified", "checked")
@@ -49,7 +51,8 @@ async def _push(step: Step) -> Answer:
             author=author,
             at=job.item.found_at // 1000,
         )
-        await repository.push(commit, branch_of(job))
+        with of_repository(job.world.registry.organisation, job.loop.workspace.repository):
+            await repository.push(commit, branch_of(job))
         return Settlement(
             now=now_ms(), result={"commit": commit, "branch": branch_of(job)}, cost=0,
             cost_status="free", price={}, tree=candidate.tree,
@@ -111,7 +114,7 @@ async def _step(job: Job, task: Task[[Step], Any], step: Step) -> Json | Waiting
     try:
         receipt = await perform(task, step)
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     finally:
         job.asking.pop(step.key, None)
     if receipt["waits"]:
@@ -180,4 +183,4 @@ def _refused(tool: str, result: ToolResult, labels: tuple[str, ...]) -> Stop | N
         return Stop("rejected", detail)
     if rule == "deadline":
         return Stop("expired", detail)
-    return Stop("denied" if rule else "unavailable", detail)
+    return Stop("denied" if rule else "refused_outside", detail)

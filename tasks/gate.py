@@ -14,6 +14,7 @@ from governance.policy import Decision, Traits, grants_of, policy_digest, tighte
 from governance.records import Card
 from tasks.job import Job
 from tasks.model import arguments_problem
+from tasks.wayout import of_connector
 from tasks.world import now_ms
 
 TOOL_TIMEOUT_S = 120.0
@@ -174,14 +175,15 @@ async def _make(
         tree=p.tree,
         needs=p.needs,
     )
-    outcome = await job.world.edge.tool(
-        await job.world.connector(p.connector),
-        p.tool,
-        intent,
-        labels=("untrusted",) if kind.untrusted else (),
-        timeout_s=TOOL_TIMEOUT_S,
-        max_bytes=MAX_RESULT_BYTES,
-    )
+    with of_connector(job.world.registry.organisation, p.connector):
+        outcome = await job.world.edge.tool(
+            await job.world.connector(p.connector),
+            p.tool,
+            intent,
+            labels=("untrusted",) if kind.untrusted else (),
+            timeout_s=TOOL_TIMEOUT_S,
+            max_bytes=MAX_RESULT_BYTES,
+        )
     if isinstance(outcome, Refused):
         return outcome.stop
     if isinstance(outcome, InDoubt):

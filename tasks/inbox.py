@@ -10,6 +10,7 @@ from governance.conversation import EMPTY_HEAD
 from governance.effects import Stop
 from governance.errors import DriverError
 from governance.evidence import FoundItems
+from governance.failures import ended_by
 from governance.limits import item_budgets
 from governance.parts import short_id
 from governance.records import Finding, ItemRow
@@ -52,7 +53,7 @@ async def look(job: Job) -> str | Stop | None:
     try:
         receipt = await perform(_look, step)
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     if stop := stop_of(receipt):
         return stop
     seen = result_of(job, step.key, EMPTY_HEAD)

@@ -25,6 +25,7 @@ from governance.parts import Json
 from governance.records import Entry, ItemRow
 from governance.seats import Pinned
 from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
+from tasks.wayout import of_connector
 from tasks.world import World, now_ms
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Job:
     async def tools(self, connector: str) -> tuple[ToolSpec, ...]:
         """What a connector offers, as it stood when this life first asked."""
         if connector not in self._tools:
-            self._tools[connector] = await (await self.world.connector(connector)).tools()
+            with of_connector(self.world.registry.organisation, connector):
+                self._tools[connector] = await (await self.world.connector(connector)).tools()
         return self._tools[connector]
 
     def remember(self, entries: tuple[Entry, ...]) -> None:

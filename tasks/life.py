@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 
 from governance.effects import Refused, Stop
 from governance.errors import DriverError
+from governance.failures import ended_by
 from governance.parts import Json
 from governance.pinned import Pinned
 from governance.records import Claimed, RunRow
@@ -17,6 +18,7 @@ from governance.statepage import people_of, state_page
 from tasks.desk import Desk
 from tasks.job import Job, current, enter
 from tasks.people import collect_answers
+from tasks.wayout import of_repository
 from tasks.world import World, now_ms, open_world
 
 LEASE_MS = 3_600_000
@@ -80,10 +82,12 @@ async def start_from(job: Job) -> Stop | None:
     if job.base:
         return None
     try:
-        repository, _ = await job.world.repository(job.loop.workspace.repository)
-        job.base = await repository.fetch(job.loop.workspace.ref)
+        name = job.loop.workspace.repository
+        with of_repository(job.world.registry.organisation, name):
+            repository, _ = await job.world.repository(name)
+            job.base = await repository.fetch(job.loop.workspace.ref)
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     await job.world.store.advance(
         job.owner, fence=job.fence, round=job.item.round, base=job.base, now=now_ms()
     )

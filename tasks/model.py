@@ -7,12 +7,15 @@ from governance.conversation import ModelRequest, Reply, ToolSpec, user
 from governance.effects import Stop
 from governance.errors import DriverError, Unknown
 from governance.evidence import wire_schema
+from governance.failures import ended_by
 from governance.parts import Json, canonical
 from governance.policy import granted, may_read_only, traits
 from governance.seats import house_tools
 from tasks.job import current, stop_of
 from tasks.lane import Lane
 from tasks.step import Answer, Step, effect, perform
+from tasks.wayout import of_model
+from tasks.world import now_ms
 
 MODEL_TIMEOUT_S = 600.0
 COMPACT_AT = 0.75
@@ -52,13 +55,14 @@ async def _call_model(step: Step) -> Answer:
             "gen_ai.conversation.compacted": compacts,
         },
     )
-    outcome = await job.world.edge.model(
-        await job.world.model(entry.provider),
-        request,
-        intent,
-        timeout_s=MODEL_TIMEOUT_S,
-        capped=job.loop.harness.max_cost_usd_per_run is not None,
-    )
+    with of_model(entry.provider):
+        outcome = await job.world.edge.model(
+            await job.world.model(entry.provider),
+            request,
+            intent,
+            timeout_s=MODEL_TIMEOUT_S,
+            capped=job.loop.harness.max_cost_usd_per_run is not None,
+        )
     return await job.receipt(step, outcome)
 
 
@@ -80,7 +84,7 @@ async def _ask(lane: Lane, step: Step) -> Stop | None:
     except Unknown as error:
         return Stop("malformed", str(error))
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     finally:
         del lane.job.asking[step.key]
     return stop_of(receipt)

@@ -5,8 +5,9 @@ key and answered from the journal (`blocks.journal`), so a replayed step shows a
 """
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from typing import Any, SupportsIndex, TypedDict, cast, overload
 
 from prefect import Task
 from prefect._internal.result_records import ResultRecord
@@ -15,10 +16,30 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from blocks.journal import JOURNAL as JOURNAL
+from governance.edge import LONGEST_PAUSE_S
 from governance.effects import Place, Stop
 from governance.errors import Unavailable, Unknown
 
-RETRY_DELAYS_S: list[float] = [1, 4, 15, 60]
+_named: ContextVar[float] = ContextVar("named", default=0.0)
+
+
+class Pauses(list[float]):
+    """Seconds before each further try: ours, or as many as the far side named with the last one, if more.
+
+    Prefect has one list for a task and asks nobody else. The edge waits for the moment whatever stands here; from
+    here people see it, as the scheduled time of AwaitingRetry.
+    """
+
+    @overload
+    def __getitem__(self, n: SupportsIndex, /) -> float: ...
+    @overload
+    def __getitem__(self, n: slice, /) -> list[float]: ...
+    def __getitem__(self, n: SupportsIndex | slice, /) -> float | list[float]:
+        ours = super().__getitem__(n)
+        return ours if isinstance(ours, list) else max(ours, _named.get())
+
+
+RETRY_DELAYS_S = Pauses((1, 4, 15, 60))
 
 
 class Receipt(TypedDict):
@@ -76,7 +97,8 @@ def _heals(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     error = state.data
     if not isinstance(error, Unavailable | Unknown):
         return False
-    return (error.retry_after_s or 0) <= RETRY_DELAYS_S[-1]
+    _named.set(error.retry_after_s or 0)
+    return _named.get() <= LONGEST_PAUSE_S
 
 
 Body = Callable[[Step], Awaitable[Answer]]

@@ -12,6 +12,7 @@ from prefect import Task
 from governance.effects import Evidence, InDoubt, Recorded, Refused, Settlement, Stop
 from governance.errors import DriverError, Rejected
 from governance.evidence import base_verdict, fingerprint, last_line
+from governance.failures import ended_by
 from governance.parts import Json
 from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
@@ -90,7 +91,7 @@ async def _result(task: Task[[Step], Any], step: Step) -> Json | Stop:
     try:
         receipt = await perform(task, step)
     except DriverError as error:
-        return Stop("unavailable", str(error))
+        return ended_by(error, now_ms())
     return stop_of(receipt) or dict(current().results[step.key].result)
 
 

@@ -11,11 +11,11 @@ from drivers.store.doubts import resolve
 from drivers.store.journal import Asked, Done, note_intent, on_record
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import End
-from governance.effects import Admitted, InDoubt, Intent, Refused
+from governance.effects import Admitted, Early, InDoubt, Intent, Refused
 from governance.errors import StoreError
 
 
-def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt | Done:
+def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt | Early | Done:
     """T4. Raises `Diverged`, and `StoreError` when the same process is already in the middle of this effect."""
     asked = Asked(intent.place, intent.kind, intent.name, intent.head, args, intent.repeatable)
     recorded = on_record(sql, asked)
@@ -29,6 +29,8 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
         doubt = resolve(sql, intent, args, last)
         if doubt is not None:
             return doubt
+    if last is not None and (until := tries.not_before(last)) > intent.now:
+        return Early(until)
     refused = checks.proven(sql, intent) or checks.permitted(sql, intent, args)
     if refused is not None:
         return refused

@@ -7,7 +7,7 @@ from typing import Literal
 from drivers.store import money, spans
 from drivers.store.sql import Row, Sql
 from governance.conversation import Usage
-from governance.effects import Intent
+from governance.effects import NOT_BEFORE, Intent
 from governance.errors import StoreError
 from governance.parts import Json, canonical
 
@@ -45,6 +45,11 @@ def one_try(sql: Sql, key: str, attempt: int) -> Row | None:
 def last_try(sql: Sql, key: str) -> Row | None:
     """The newest try of an effect."""
     return sql.one("SELECT * FROM ledger WHERE key = :key ORDER BY attempt DESC LIMIT 1", key=key)
+
+
+def not_before(row: Row) -> int:
+    """The moment that the far side named with this try, before which there is no next one; 0 without one."""
+    return json.loads(row["attributes"]).get(NOT_BEFORE, 0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,22 @@
+"""What does a failure outside that no try healed end a piece of work as?"""
+
+from governance.approvals import moment
+from governance.edge import LONGEST_PAUSE_S
+from governance.effects import Stop
+from governance.errors import DriverError, Rejected
+
+_FAR_S = 30 * 86_400
+"""A moment further off than this is told in days: it is a number a server made up, not a time."""
+
+
+def ended_by(error: DriverError, now: int) -> Stop:
+    """The stop with all that is known of the way out: what was noted on the error, or when to try again."""
+    told = (f"{error}".rstrip(". "), *getattr(error, "__notes__", ()))
+    if isinstance(error, Rejected):
+        return Stop("refused_outside", f"{'. '.join(told)}.")
+    pause_s = error.retry_after_s or 0
+    if pause_s > _FAR_S:
+        told += (f"It asks to be left alone for {pause_s / 86_400:,.0f} days",)
+    elif pause_s > LONGEST_PAUSE_S:
+        told += (f"It asks to be left alone until {moment(now + int(pause_s * 1000) + 59_999)}",)
+    return Stop("unavailable", f"{'. '.join(told)}.")
