@@ -16,6 +16,9 @@ from governance.memory import Store
 from governance.records import StatePage
 from governance.statepage import corrected, state_page
 
+COMPOSED_AT_MOST = 100
+"""How often a correction is put on a newer page before it is given up."""
+
 _EXAMPLE = """\b
 $ loops state night-fix
 $ loops state night-fix --correct "test_total is quarantined until Friday" --as noor@northwind.example
@@ -79,10 +82,20 @@ async def _correct(store: Store, loop: str, text: str, by: str, root: Path) -> S
     if page is None and not await store.runs(loop=loop, limit=1):
         # A name nobody has heard of would be a page that no loop ever reads.
         load_registry(root).loop(loop)
-    body = page.body if page else state_page(loop, await store.items(loop=loop), "")
     now = now_ms()
     day = datetime.fromtimestamp(now / 1000, UTC).date().isoformat()
-    return await store.correct(loop, corrected(body, text, by, day), by=by, now=now)
+    for _ in range(COMPOSED_AT_MOST):
+        body = page.body if page else state_page(loop, await store.items(loop=loop), "")
+        told = corrected(body, text, by, day)
+        seen = page.version if page else 0
+        written = await store.correct(loop, told, seen=seen, by=by, now=now)
+        if isinstance(written, StatePage):
+            return written
+        page = await store.state(loop)
+    raise click.ClickException(
+        f"the state of loop {loop!r} was written by others {COMPOSED_AT_MOST} times meanwhile; "
+        "nothing of yours was. Say it again."
+    )
 
 
 def _said(text: str) -> str:

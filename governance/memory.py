@@ -26,6 +26,7 @@ from governance.records import (
     ItemRow,
     LedgerRow,
     Outgoing,
+    PageMoved,
     RunRow,
     StatePage,
 )
@@ -111,9 +112,13 @@ class Store(Protocol):
 
     async def close(
         self, item: str, *, fence: int, status: Literal["done", "stopped"], outcome: Json,
-        stop: Stop | None, state: str, now: int,
-    ) -> RunRow:  # fmt: skip
-        """T9: the item's outcome and the state page; at zero open items the run closes."""
+        stop: Stop | None, state: str, seen: int, now: int,
+    ) -> RunRow | PageMoved:  # fmt: skip
+        """T9: the item's outcome and the state page; at zero open items the run closes.
+
+        `seen` is the version that `state` was composed from, 0 for none; when it is not the newest any more the page
+        is to be composed again, or what a person said meanwhile would be lost.
+        """
         ...
 
     # people ------------------------------------------------------------------
@@ -206,8 +211,10 @@ class Store(Protocol):
         """The newest state page, or an older one by its version."""
         ...
 
-    async def correct(self, loop: str, body: str, *, by: str, now: int) -> StatePage:
-        """A person's correction of the state page: a new version, audited."""
+    async def correct(
+        self, loop: str, body: str, *, seen: int, by: str, now: int
+    ) -> StatePage | PageMoved:
+        """A person's correction of version `seen` of the state page (0: there was none): a new version, audited."""
         ...
 
     async def audit(self, *, limit: int = 100) -> tuple[Json, ...]:

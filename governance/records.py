@@ -175,6 +175,13 @@ class StatePage:
 
 
 @dataclass(frozen=True)
+class PageMoved:
+    """A newer version of the state page is there than the one this was composed from; nothing was written."""
+
+    version: int
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person)."""
 

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from governance.effects import Refused, Stop
-from governance.errors import DriverError
+from governance.errors import DriverError, StoreError
 from governance.failures import ended_by
 from governance.parts import Json
 from governance.pinned import Pinned
@@ -21,6 +21,8 @@ from tasks.people import collect_answers
 from tasks.wayout import of_repository
 from tasks.world import World, now_ms, open_world
 
+COMPOSED_AT_MOST = 100
+"""How often a state page is composed before its loop's others are too many: each time one of them was written."""
 LEASE_MS = 3_600_000
 """After so long without an end a life's open effects belong to nobody."""
 
@@ -112,14 +114,22 @@ async def _close(word: str, ending: _Ending) -> RunRow:
     store, loop = job.world.store, job.loop.name
     status = "stopped" if ending.stop else "done"
     ended = replace(job.item, status=status, outcome=ending.outcome, stop=ending.stop)
-    others = [i for i in await store.items(loop=loop) if i.item != ended.item]
-    page = await store.state(loop)
-    return await store.close(
-        ended.item,
-        fence=job.fence,
-        status=status,
-        outcome=ending.outcome,
-        stop=ending.stop,
-        state=state_page(loop, [ended, *others], people_of(page.body if page else None)),
-        now=now_ms(),
+    for _ in range(COMPOSED_AT_MOST):
+        page = await store.state(loop)
+        others = [i for i in await store.items(loop=loop) if i.item != ended.item]
+        closed = await store.close(
+            ended.item,
+            fence=job.fence,
+            status=status,
+            outcome=ending.outcome,
+            stop=ending.stop,
+            state=state_page(loop, [ended, *others], people_of(page.body if page else None)),
+            seen=page.version if page else 0,
+            now=now_ms(),
+        )
+        if isinstance(closed, RunRow):
+            return closed
+    raise StoreError(
+        f"the state page of loop {loop!r} was written by others {COMPOSED_AT_MOST} times while item "
+        f"{ended.item!r} was being closed. Retry the flow run; the item is still open."
     )

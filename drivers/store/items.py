@@ -6,12 +6,12 @@ from typing import Literal
 
 from drivers.store import rows
 from drivers.store.outbox import send
-from drivers.store.pages import write_page
+from drivers.store.pages import moved, write_page
 from drivers.store.sql import Row, Sql
 from governance.effects import Refused, Stop
 from governance.errors import StoreError
 from governance.parts import Json, canonical
-from governance.records import ItemRow, RunRow
+from governance.records import ItemRow, PageMoved, RunRow
 
 FINAL = ("done", "stopped")
 
@@ -105,12 +105,14 @@ def posted(sql: Sql, item: str, *, fence: int, now: int) -> str:
 
 def close(
     sql: Sql, item: str, *, fence: int, status: Literal["done", "stopped"], outcome: Json,
-    stop: Stop | None, state: str, now: int,
-) -> RunRow:  # fmt: skip
+    stop: Stop | None, state: str, seen: int, now: int,
+) -> RunRow | PageMoved:  # fmt: skip
     """T9: the item has ended, and with the last one its run; the first end stays."""
     row = _item(sql, item)
     if row["status"] not in FINAL:
         _fenced(sql, item, fence)
+        if newer := moved(sql, row["loop"], seen):
+            return newer
         sql.run(
             "UPDATE items SET status = :status, outcome = :outcome, stop_reason = :reason,"
             " stop_detail = :detail, closed_at = :now, awake_ms = awake_ms + :awake, life_at = NULL"

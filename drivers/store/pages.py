@@ -5,7 +5,7 @@ from drivers.store.money import add_budgets
 from drivers.store.sql import Sql
 from governance.errors import StoreError
 from governance.parts import digest as content_digest
-from governance.records import Budget, StatePage
+from governance.records import Budget, PageMoved, StatePage
 
 
 def pin(sql: Sql, kind: str, name: str, body: str, *, by: str, now: int) -> str:
@@ -55,8 +55,21 @@ def write_page(sql: Sql, loop: str, body: str, *, by: str, now: int) -> StatePag
     return StatePage(loop, row["version"], body, now, by)
 
 
-def correct(sql: Sql, loop: str, body: str, *, by: str, now: int) -> StatePage:
+def moved(sql: Sql, loop: str, seen: int) -> PageMoved | None:
+    """The newest version of a loop's state, when it is another than `seen` (0: there was none)."""
+    row = sql.one(
+        "SELECT coalesce(max(version), 0) AS version FROM states WHERE loop = :loop", loop=loop
+    )
+    newest = row["version"] if row is not None else 0
+    return PageMoved(newest) if newest != seen else None
+
+
+def correct(
+    sql: Sql, loop: str, body: str, *, seen: int, by: str, now: int
+) -> StatePage | PageMoved:
     """A person's version of the state, on record as theirs."""
+    if newer := moved(sql, loop, seen):
+        return newer
     page = write_page(sql, loop, body, by=by, now=now)
     subject = f"{loop} version {page.version}"
     note(sql, who=by, what="state corrected", subject=subject, detail=content_digest(body), now=now)

@@ -152,6 +152,9 @@ class Ledger:
         )  # fmt: skip
 
     async def close(self, item: str, now: int, stop: Stop | None = None) -> None:
+        row = await self.store.item(item)
+        assert row is not None
+        page = await self.store.state(row.loop)
         await self.store.close(
             item,
             fence=1,
@@ -159,6 +162,7 @@ class Ledger:
             outcome={},
             stop=stop,
             state="# s",
+            seen=page.version if page else 0,
             now=now,
         )
 

@@ -156,10 +156,12 @@ async def _work_until_it_stops(told: Filled) -> None:
         _intent(Place(RUN, item, 0, "base", 0, 0), fence, kind="sandbox", name="verify base"),
         cost=0,
     )
+    page = await store.state("triage")
     await store.close(
         item, fence=fence, status="stopped", outcome={"evidence": []}, now=NOW - 20_000,
         stop=Stop("not_reproduced", "the verifier passes on the untouched base"),
         state="# State of triage\n\n## Ended otherwise\n- fix test_tax\n\n## Said by people\nNothing.",
+        seen=page.version if page else 0,
     )  # fmt: skip
 
 

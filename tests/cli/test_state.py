@@ -66,7 +66,9 @@ def test_a_loop_that_never_ran_can_be_told_something_but_only_if_it_exists(
 
 def test_words_from_outside_are_escaped(morning: Filled):
     body = "# State of triage\n- \x1b[8mhidden \u202egnihton\n\n## Said by people\nNothing."
-    asyncio.run(morning.store.correct("triage", body, by="item x", now=1))
+    page = asyncio.run(morning.store.state("triage"))
+    assert page is not None
+    asyncio.run(morning.store.correct("triage", body, seen=page.version, by="item x", now=1))
     output = morning.run("state", "triage").output
     assert "- \\u{1b}[8mhidden \\u{202e}gnihton" in output
     assert "\x1b" not in output

@@ -76,6 +76,11 @@ class Story:
             self.item, self.fence = got.item.item, got.item.fence
         return got
 
+    async def seen(self) -> int:
+        """The version of the loop's state page that is there now."""
+        page = await self.store.state(LOOP)
+        return page.version if page else 0
+
     def place(self, step: int = 0, lane: str = "lead", round: int = 1, ordinal: int = 0) -> Place:
         return Place(RUN, self.item, round, lane, step, ordinal)
 

@@ -125,7 +125,14 @@ async def test_a_stopped_item_starts_nothing_and_says_why(story: Story) -> None:
 
 async def test_an_ended_item_starts_nothing(story: Story) -> None:
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9
+        story.item,
+        fence=1,
+        status="done",
+        outcome={},
+        stop=None,
+        state="#",
+        seen=await story.seen(),
+        now=9,
     )
     refused = await story.store.intend(story.intent(0))
     assert refused == Refused(Stop("cancelled", f"item '{story.item}' is already done"))

@@ -4,7 +4,7 @@ import pytest
 
 from governance.effects import Refused, Stop
 from governance.errors import StoreError
-from governance.records import Claimed
+from governance.records import Claimed, PageMoved
 from tests.drivers.store.story import LOOP, RUN, Story, settled
 
 
@@ -102,6 +102,7 @@ async def test_waiting_for_a_person_is_not_awake_time(story: Story) -> None:
         outcome={},
         stop=None,
         state="#",
+        seen=await story.seen(),
         now=3 * 86_400_000 + 50,
     )
     item = await story.store.item(story.item)
@@ -124,6 +125,7 @@ async def test_closing_the_last_item_closes_the_run_and_says_so(story: Story) ->
         outcome={"pr": None},
         stop=Stop("cost", "too dear"),
         state="# after",
+        seen=await story.seen(),
         now=9000,
     )
     assert (run.status, run.open_items, run.closed_at) == ("closed", 0, 9000)
@@ -142,7 +144,14 @@ async def test_closing_the_last_item_closes_the_run_and_says_so(story: Story) ->
 async def test_closing_twice_is_closing_once(story: Story) -> None:
     async def close(status: str) -> object:
         return await story.store.close(
-            story.item, fence=1, status=status, outcome={"s": status}, stop=None, state="#", now=9
+            story.item,
+            fence=1,
+            status=status,
+            outcome={"s": status},
+            stop=None,
+            state="#",
+            seen=await story.seen(),
+            now=9,
         )
 
     assert await close("done") == await close("stopped")
@@ -160,14 +169,47 @@ async def test_a_run_stays_open_until_its_last_item_has_ended(story: Story) -> N
     for n, item in enumerate(items):
         await story.claim(item.item, flow_run=f"w{n}")
         run = await story.store.close(
-            item.item, fence=1, status="done", outcome={}, stop=None, state="#", now=10 + n
+            item.item,
+            fence=1,
+            status="done",
+            outcome={},
+            stop=None,
+            state="#",
+            seen=await story.seen(),
+            now=10 + n,
         )
         assert (run.status, run.open_items) == (("open", 1) if n == 0 else ("closed", 0))
 
 
+async def test_an_item_is_not_closed_on_a_page_that_has_moved_and_nothing_is_written(
+    story: Story,
+) -> None:
+    seen = await story.seen()
+    await story.store.correct(LOOP, "# noor was here", seen=seen, by="noor", now=5)
+    moved = await story.store.close(
+        story.item, fence=1, status="done", outcome={}, stop=None, state="#", seen=seen, now=9
+    )
+    assert moved == PageMoved(seen + 1)
+    item = await story.store.item(story.item)
+    run = await story.store.run(RUN)
+    page = await story.store.state(LOOP)
+    assert item is not None
+    assert run is not None
+    assert page is not None
+    assert (item.status, run.status, page.body) == ("working", "open", "# noor was here")
+    assert not [o for o in await story.store.outbox() if o.kind == "notice"]
+
+
 async def test_an_ended_item_is_not_taken_up_again(story: Story) -> None:
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9
+        story.item,
+        fence=1,
+        status="done",
+        outcome={},
+        stop=None,
+        state="#",
+        seen=await story.seen(),
+        now=9,
     )
     refused = await story.claim(now=4000)
     assert refused == Refused(Stop("cancelled", f"item '{story.item}' is already done"))
@@ -177,5 +219,12 @@ async def test_an_older_life_cannot_close_an_item(story: Story) -> None:
     await story.claim(now=4000)
     with pytest.raises(StoreError, match="was taken over"):
         await story.store.close(
-            story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9
+            story.item,
+            fence=1,
+            status="done",
+            outcome={},
+            stop=None,
+            state="#",
+            seen=await story.seen(),
+            now=9,
         )

@@ -9,7 +9,7 @@ import pytest
 from drivers.store.sqlite import SqliteStore
 from governance.errors import StoreError
 from governance.parts import digest
-from governance.records import Budget
+from governance.records import Budget, PageMoved, StatePage
 
 
 async def test_a_pinned_definition_comes_back_by_its_digest(store: SqliteStore) -> None:
@@ -48,16 +48,25 @@ async def test_a_definition_changed_behind_our_back_is_not_used(
 
 async def test_a_correction_of_the_state_is_on_record_as_a_persons(store: SqliteStore) -> None:
     assert await store.state("triage") is None
-    pages = await asyncio.gather(
-        *(store.correct("triage", f"# {n}", by="noor", now=n) for n in range(3))
-    )
-    assert sorted(p.version for p in pages) == [1, 2, 3]
-    newest = await store.state("triage")
-    assert newest in pages
-    assert newest is not None
-    assert (newest.version, newest.by) == (3, "noor")
+    for n in range(3):
+        page = await store.correct("triage", f"# {n}", seen=n, by="noor", now=n)
+        assert page == StatePage("triage", n + 1, f"# {n}", n, "noor")
+        assert await store.state("triage") == page
     lines = await store.audit()
     assert [line["subject"] for line in lines] == [f"triage version {n}" for n in (3, 2, 1)]
+
+
+async def test_of_corrections_made_of_one_page_one_is_taken_and_the_others_see_it(
+    store: SqliteStore,
+) -> None:
+    told = await asyncio.gather(
+        *(store.correct("triage", f"# {n}", seen=0, by="noor", now=n) for n in range(5))
+    )
+    (taken,) = [page for page in told if isinstance(page, StatePage)]
+    assert [page for page in told if page is not taken] == [PageMoved(1)] * 4
+    assert await store.state("triage") == taken
+    assert await store.state("triage", version=2) is None
+    assert len(await store.audit()) == 1
 
 
 async def test_a_cap_is_put_in_force_changed_and_audited(store: SqliteStore) -> None:

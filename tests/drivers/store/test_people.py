@@ -126,7 +126,14 @@ async def test_a_card_knows_on_which_form_it_stood_last(story: Story) -> None:
 async def test_nobody_is_asked_about_an_item_that_has_ended(story: Story) -> None:
     await _ask(story, deadline=5000)
     await story.store.close(
-        story.item, fence=1, status="stopped", outcome={}, stop=None, state="#", now=9
+        story.item,
+        fence=1,
+        status="stopped",
+        outcome={},
+        stop=None,
+        state="#",
+        seen=await story.seen(),
+        now=9,
     )
     assert await story.store.cards() == ()
     assert await story.store.sweep(9999) == ()

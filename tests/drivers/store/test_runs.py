@@ -116,7 +116,9 @@ async def test_a_finding_that_was_closed_may_be_found_again_tomorrow(store: Sqli
     await story.open_run()
     (item,) = await story.find("test_a")
     await story.claim(item.item)
-    await store.close(item.item, fence=1, status="done", outcome={}, stop=None, state="# s", now=9)
+    await store.close(
+        item.item, fence=1, status="done", outcome={}, stop=None, state="# s", seen=1, now=9
+    )
     await story.open_run("r2", "07:00")
     (again,) = await story.find("test_a", run="r2")
     assert again.item != item.item

@@ -80,7 +80,14 @@ def _look(story: Story, step: int = 0, **changes: object) -> Intent:
 async def test_a_heartbeat_acts_while_its_run_is_open(story: Story) -> None:
     assert isinstance(await story.store.intend(_look(story)), Admitted)
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9
+        story.item,
+        fence=1,
+        status="done",
+        outcome={},
+        stop=None,
+        state="#",
+        seen=await story.seen(),
+        now=9,
     )
     refused = await story.store.intend(_look(story, 1))
     assert refused == Refused(Stop("cancelled", "run 'r1' is already closed"))
