@@ -4,6 +4,9 @@ The store is real; the ports are fakes that do exactly what a test says.
 """
 
 import asyncio
+import fcntl
+import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from drivers.store.sqlite import SqliteStore
 from governance import edge as edge_module
@@ -27,8 +31,18 @@ from governance.conversation import (
     chain,
     user,
 )
-from governance.edge import Edge
-from governance.effects import Charge, Evidence, InDoubt, Intent, Recorded, Refused, Settlement
+from governance.edge import LONGEST_PAUSE_S, Edge
+from governance.effects import (
+    NOT_BEFORE,
+    Charge,
+    Evidence,
+    InDoubt,
+    Intent,
+    Recorded,
+    Refused,
+    Settlement,
+    Stop,
+)
 from governance.errors import Rejected, StoreError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.parts import Json, pico
@@ -288,7 +302,7 @@ async def test_money_that_stays_held_is_waited_for_only_so_long(
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["done", "unavailable", "unknown", "rejected", "dear"]),
+            st.sampled_from(["done", "unavailable", "unknown", "rejected", "dear", "bug"]),
             st.integers(1, 300),
         ),
         max_size=8,
@@ -313,7 +327,7 @@ async def _side_by_side(home: Path, calls: list[tuple[str, int]]) -> None:
     desk = Desk(story)
     fates: dict[str, Any] = {
         "unavailable": Unavailable("m", "busy"), "unknown": Unknown("m", "dead"), "rejected": Rejected("m", "no"),
-        "done": answer("fine"), "dear": answer("fine", usage=Usage(25, 100)),
+        "bug": OSError("ours"), "done": answer("fine"), "dear": answer("fine", usage=Usage(25, 100)),
     }  # fmt: skip
 
     async def one(n: int, fate: str, room: int) -> Any:
@@ -406,11 +420,140 @@ async def test_a_writing_call_that_may_have_happened_goes_to_a_person(desk: Desk
     assert card.kind == "in_doubt"
 
 
-async def test_a_bug_of_ours_is_no_drivers_failure(desk: Desk) -> None:
-    with pytest.raises(ZeroDivisionError):
-        await desk.model(FakeModel(ZeroDivisionError("ours")))
+UNEXPECTED: dict[str, Callable[[], Exception]] = {
+    "a bug of ours": lambda: ZeroDivisionError("ours"),
+    "a disk that is full": lambda: OSError(28, "No space left on device"),
+    "a limit of somebody's": lambda: TimeoutError(),
+    "a field that is not there": lambda: KeyError("usage"),
+    "an answer of another form": lambda: _invalid(),
+    "several at once": lambda: ExceptionGroup("both", [ValueError("a"), ValueError("b")]),
+    "a broken store": lambda: StoreError("nobody can read it"),
+}
+
+
+def _invalid() -> Exception:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(int).validate_python(SECRET)
+    return raised.value
+
+
+@pytest.mark.parametrize("case", UNEXPECTED)
+async def test_whatever_ends_a_try_it_is_settled_at_once_and_its_money_stays_counted(
+    desk: Desk, case: str
+) -> None:
+    error = UNEXPECTED[case]()
+    with pytest.raises(type(error)) as raised:
+        await desk.model(FakeModel(error))
+    assert raised.value is error
     (row,) = await desk.rows()
-    assert row.status == "open", "nobody knows what happened; its lease will end it as unknown"
+    assert (row.status, row.error, row.cost) == ("unknown", "unexpected", None)
+    assert row.attributes["error.message"].startswith(type(error).__name__)
+    assert SECRET not in row.attributes["error.message"]
+    budget = await desk.budget()
+    assert (budget.held, budget.spent, budget.unknown) == (0, 0, worst(request()))
+    done = await desk.model(FakeModel(answer("fine")))
+    assert isinstance(done, Recorded), "the next try needs no lease to end first"
+    assert [r.status for r in await desk.rows()] == ["unknown", "done"]
+    assert (await desk.budget()).unknown == worst(request())
+
+
+async def test_a_bug_behind_a_write_puts_it_before_a_person(desk: Desk) -> None:
+    writes: Any = {"repeatable": False, "name": "github.merge", "args": {"number": 7}}
+    with pytest.raises(KeyError):
+        await desk.tool(FakeConnector(KeyError("number")), **writes)
+    port = FakeConnector(ToolResult("merged"))
+    assert isinstance(await desk.tool(port, **writes), InDoubt)
+    assert port.asked == []
+
+
+async def test_an_answer_that_cannot_be_stored_is_unknown_and_stays_counted(
+    desk: Desk, tmp_path: Path
+) -> None:
+    async def lose_the_blobs() -> Reply:
+        shutil.rmtree(tmp_path / "blobs", ignore_errors=True)
+        (tmp_path / "blobs").write_text("a disk that went away")
+        return answer("x" * 20_000)
+
+    with pytest.raises(StoreError, match="could not be written"):
+        await desk.model(FakeModel(lose_the_blobs))
+    (row,) = await desk.rows()
+    assert (row.status, row.error) == ("unknown", "unexpected")
+    budget = await desk.budget()
+    assert (budget.held, budget.unknown) == (0, worst(request()))
+
+
+async def test_a_process_that_is_told_to_end_while_it_settles_throws_nothing_away(
+    desk: Desk, tmp_path: Path
+) -> None:
+    settling = asyncio.Event()
+    lock = os.open(tmp_path / "store.db.lock", os.O_RDWR)
+
+    async def last() -> Reply:
+        # Another process writes just now, so that settling has to wait.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        settling.set()
+        return answer("fine")
+
+    task = asyncio.create_task(desk.model(FakeModel(last)))
+    await settling.wait()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    os.close(lock)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (row,) = await desk.rows()
+    assert (row.status, row.cost) == ("done", cost(USED, MODEL, desk.now))
+    assert (await desk.budget()).unknown == 0
+    port = FakeModel(answer("again"))
+    assert Reply.from_json((await desk.model(port)).result).text == "fine"
+    assert port.asked == []
+
+
+# the moment that a far side names ----------------------------------------------------
+
+
+async def test_no_next_try_is_sent_before_the_moment_the_far_side_named(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        await desk.model(FakeModel(Unavailable("m", "too many requests", 0.2)))
+    (row,) = await desk.rows()
+    assert row.attributes[NOT_BEFORE] == desk.now + 200
+    port = FakeModel(answer("fine"))
+    held: list[int] = []
+    again = asyncio.create_task(desk.model(port))
+    for early in (0, 100, 99):
+        desk.now += early
+        await asyncio.sleep(0.25)
+        assert (port.asked, again.done()) == ([], False)
+        held.append((await desk.budget()).held)
+    assert held == [0, 0, 0], "what only waits holds nobody's money"
+    # So late that the try could not be sent any more, were it counted from the first asking.
+    desk.now += 5_000
+    assert isinstance(await again, Recorded)
+    (_, row) = await desk.rows()
+    assert (row.attempt, row.status, row.started_at) == (2, "done", desk.now)
+
+
+async def test_a_moment_that_is_far_off_is_for_people_and_keeps_nobody_waiting(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        await desk.model(FakeModel(Unavailable("m", "see you next year", LONGEST_PAUSE_S + 1)))
+    assert NOT_BEFORE not in (await desk.rows())[0].attributes
+    assert isinstance(await desk.model(FakeModel(answer("fine"))), Recorded)
+
+
+async def test_an_item_that_is_stopped_while_it_waits_for_the_moment_is_not_asked_for(
+    desk: Desk,
+) -> None:
+    with pytest.raises(Unavailable):
+        await desk.model(FakeModel(Unavailable("m", "too many requests", 0.1)))
+    port = FakeModel(answer("fine"))
+    again = asyncio.create_task(desk.model(port))
+    await asyncio.sleep(0.02)
+    stop = Stop("cancelled", "enough")
+    await desk.story.store.stop(desk.story.item, stop, now=desk.now)
+    assert await again == Refused(stop)
+    assert port.asked == []
 
 
 # secrets --------------------------------------------------------------------------
