@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from analytics.facts import read_facts
 from analytics.lake import Lake, Mark
+from analytics.parents import parents_table
 from analytics.schema import SPANS, spans_table
 from drivers.locks import held
 from governance.memory import Store
@@ -54,6 +55,7 @@ async def export(
         done = await _spans(store, lake, mark, tell or (lambda rows: None), page)
         for name, table in facts.items():
             lake.put(lake.root / f"{name}.parquet", table)
+        lake.put(lake.root / "parents.parquet", parents_table(lake, facts))
         return done
 
 

@@ -1,8 +1,8 @@
 """Where are the lake's files, and how far has the ledger been read into them?
 
 `spans/date=YYYY-MM-DD/part-0.parquet` holds one UTC day of span starts; `spans/schema.parquet` has no rows and says
-what the columns are before there is a day; `runs.parquet`, `items.parquet` and `evidence.parquet` stand beside them;
-`watermark.json` is written last.
+what the columns are before there is a day; `parents.parquet` holds what those spans hang from; `runs.parquet`,
+`items.parquet` and `evidence.parquet` stand beside them. `watermark.json` is written when all spans are.
 """
 
 import json

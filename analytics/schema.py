@@ -1,7 +1,7 @@
 """What is in the lake's files?
 
-This is the contract with everyone who reads them: one row of `spans` is one leaf span, with the attributes we
-query promoted to columns and the rest as JSON. Money is DECIMAL(20,12) in USD, tokens and times are whole numbers.
+This is the contract with everyone who reads them: one row of `spans` is one leaf span, one of `parents` a span that
+leaves hang from, with the attributes we query promoted to columns and the rest as JSON. Money is DECIMAL(20,12) in USD, tokens and times are whole numbers.
 """
 
 import json
@@ -91,7 +91,8 @@ SPANS = _schema(
     *((column.name, _TYPES[column.type]) for column in PROMOTED),
     ("attributes", pa.string()),
 )
-"""Grain: one settled try of one effect. `attributes` are the ones that are no column, as a JSON object."""
+"""Grain of `spans/`: one settled try of one effect; of `parents.parquet`: one run, item or conversation of a run that
+has ended. `attributes` are the ones that are no column, as a JSON object."""
 
 RUNS = _schema(
     ("run", pa.string()), ("loop", pa.string()), ("slot", pa.string()), ("status", pa.string()),

@@ -35,6 +35,11 @@ class PrefectApi:
         }
         return self._post("/task_runs/filter", body)
 
+    def task_run_states(self, task_run: str) -> list[dict[str, Any]]:
+        """The states a task run went through, oldest first."""
+        found = self._get(f"/task_run_states/?task_run_id={task_run}")
+        return sorted(found, key=lambda state: state["timestamp"])
+
     def form(self, flow_run: str) -> dict[str, Any] | None:
         """The JSON Schema of the form a suspended run waits under, or None while it is not there."""
         details = self.flow_run(flow_run)["state"]["state_details"]

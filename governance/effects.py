@@ -20,6 +20,9 @@ StopReason = Literal[
 ]  # fmt: skip
 """Why something ended before it was done."""
 
+BY_PEOPLE: tuple[StopReason, ...] = ("rejected", "expired", "cancelled", "denied")
+"""Stops that somebody decided: no failure, and no success either."""
+
 
 @dataclass(frozen=True)
 class Stop:

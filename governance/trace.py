@@ -1,6 +1,7 @@
 """How does one row of the ledger read as an OpenTelemetry GenAI span?
 
-A settled try is one leaf span, and only leaves carry a cost: who adds up spans counts nothing twice. Names under
+A settled try is one leaf span, and only leaves carry a cost (what they hang from is in `parents`): who adds up spans
+counts nothing twice. Names under
 `gen_ai.` and `mcp.` are the conventions' own at the pinned revision; everything else is ours, under `loop.`. No
 content leaves through here: of what a try noted beside its numbers only the attributes named in `NOTED` pass.
 """
@@ -51,13 +52,14 @@ _STATUS: dict[str, Literal["OK", "ERROR", "UNSET"]] = {
 
 @dataclass(frozen=True)
 class Span:
-    """One leaf span. Times are Unix nanoseconds, UTC; money in `attributes` is a text, for OTLP has no decimals."""
+    """One span. Times are Unix nanoseconds, UTC; money in `attributes` is a text, for OTLP has no decimals."""
 
     seq: int
     """The ledger's settling number: of two spans with one id the higher is the one that counts."""
     trace_id: str
     span_id: str
-    parent_span_id: str
+    parent_span_id: str | None
+    """None for a run: nothing is above it."""
     name: str
     kind: Literal["CLIENT", "INTERNAL"]
     start_time_unix_nano: int
@@ -83,7 +85,7 @@ def span_of(row: LedgerRow) -> Span:
         start_time_unix_nano=row.started_at * _NS_PER_MS,
         end_time_unix_nano=row.ended_at * _NS_PER_MS,
         status_code="ERROR" if error and row.status != "unknown" else _STATUS[row.status],
-        attributes=_present({**what, "error.type": error, **_where(row), **_money(row)}),
+        attributes=present({**what, "error.type": error, **_where(row), **_money(row)}),
     )
 
 
@@ -166,5 +168,6 @@ def _error(row: LedgerRow) -> str | None:
     return row.error if _LOW_CARDINALITY.fullmatch(row.error) else "_OTHER"
 
 
-def _present(attributes: Json) -> Json:
+def present(attributes: Json) -> Json:
+    """The attributes that have a value."""
     return {name: value for name, value in attributes.items() if value is not None}

@@ -8,16 +8,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from governance.approvals import inline
-from governance.effects import Evidence, Stop
+from governance.effects import BY_PEOPLE, Evidence, Stop
 from governance.parts import Json, usd
 from governance.statepage import outcome_of
 from tasks.job import Job
 from tasks.life import close
 from tasks.outbox import drain
 from tasks.world import now_ms
-
-BY_PEOPLE = ("rejected", "expired", "cancelled", "denied")
-"""Stops that somebody decided: no failure, and no success either."""
 
 
 def ended(stop: Stop) -> State[Any]:

@@ -18,6 +18,11 @@ def leaf_span(key: str, attempt: int) -> str:
     return _hex("try", key, str(attempt))[:16]
 
 
+def owner_span(owner: str) -> str:
+    """The span of an item, or of a run."""
+    return _hex("owner", owner)[:16]
+
+
 def lane_span(place: Place) -> str:
     """The span a leaf hangs from: one conversation in one round of its owner."""
     return _hex("lane", place.owner, str(place.round), place.lane)[:16]

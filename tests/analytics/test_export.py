@@ -218,6 +218,7 @@ async def test_an_empty_store_gives_a_lake_without_days(store: SqliteStore, lake
     assert sorted(files(lake)) == [
         "evidence.parquet",
         "items.parquet",
+        "parents.parquet",
         "runs.parquet",
         "spans/schema.parquet",
     ]

@@ -6,14 +6,18 @@ Each of them passes the SDK's own reading or its own retries without a word (fou
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from governance.effects import Stop
+from governance.effects import NOT_BEFORE, Stop
 from governance.parts import Json
 from governance.records import ItemRow, LedgerRow
+from tasks.step import Pauses
 from tests.flows.bench import Bench
+from tests.flows.farside import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -46,6 +50,18 @@ class Ended:
     unknown: int
     unknown_steps: int
     seconds: float
+
+    async def states(self, bench: Bench) -> list[Json]:
+        """The states of the first call's task run, oldest first, as Prefect keeps them."""
+        runs = bench.api.task_runs(str(self.item.flow_run))
+        first = next(r for r in runs if r["name"] == "lead thinks (1)")
+
+        def look() -> list[Json] | None:
+            # States go to the server by its event queue, a moment after the fact.
+            states = bench.api.task_run_states(first["id"])
+            return states if states[-1]["type"] == "COMPLETED" else None
+
+        return await until("the end of the task run", look)
 
     @property
     def statuses(self) -> list[str]:
@@ -185,6 +201,29 @@ async def test_a_call_that_is_turned_away_costs_nothing_and_is_made_again(
     assert ended.tries == 3
     assert ended.unknown == 0
     assert ended.billed == ended.settled, "to the pico"
+
+
+async def test_no_try_is_sent_before_the_moment_the_far_side_named_and_prefect_shows_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.model._call_model.retry_delay_seconds", Pauses((0, 0, 0, 0)))
+    fault = {
+        "kind": "status", "status": 429, "error": "rate_limit_error", "times": 2,
+        "headers": {"retry-after": "3"},
+    }  # fmt: skip
+    ended = await through(bench, "named", fault)
+    assert ended.item.status == "done"
+    assert ended.statuses == ["failed", "failed", "done"]
+    for before, after in pairwise(ended.calls):
+        assert before.ended_at is not None
+        assert before.attributes[NOT_BEFORE] == before.ended_at + 3000
+        assert after.started_at >= before.ended_at + 3000
+    waited = [s for s in await ended.states(bench) if s["name"] == "AwaitingRetry"]
+    assert len(waited) == 2
+    for state, call in zip(waited, ended.calls, strict=False):
+        due = datetime.fromisoformat(state["state_details"]["scheduled_time"])
+        assert abs(due.timestamp() * 1000 - call.attributes[NOT_BEFORE]) < 1000
+    assert ended.billed == ended.settled
 
 
 async def test_nobody_waits_a_hundred_years_because_a_server_says_so(bench: Bench) -> None:

@@ -1,7 +1,11 @@
 """Does everything that ends before it is done say why, everywhere a person may look?"""
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +14,8 @@ from pydantic import SecretStr
 
 from blocks import McpServer
 from governance.conversation import EMPTY_HEAD
-from governance.effects import Intent, Place, Refused
-from governance.records import ItemRow
+from governance.effects import Admitted, Evidence, Intent, Place, Refused
+from governance.records import Card, Claimed, ItemRow
 from tests.drivers.store.story import LEAD
 from tests.flows.bench import Bench
 
@@ -188,13 +192,182 @@ async def test_a_provider_that_stays_away_ends_the_item_as_unavailable(bench: Be
     assert [r.status for r in await bench.ledger(item)] == ["failed"] * 5
 
 
-async def test_a_key_that_is_refused_is_not_tried_again(bench: Bench) -> None:
-    await bench.begin("key", TICKETS, **ONE)
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, "authentication_error"), (403, "permission_error")]
+)
+async def test_a_key_that_is_refused_is_not_tried_again_and_its_block_is_named(
+    bench: Bench, status: int, error: str
+) -> None:
+    await bench.begin(f"key-{status}", TICKETS, **ONE)
     found = await one_item(bench, TICKETS)
-    bench.faults({"kind": "status", "status": 401, "error": "authentication_error", "times": 9})
+    bench.faults({"kind": "status", "status": status, "error": error, "times": 9})
     state, item = await bench.work(found)
-    await told_everywhere(bench, state, item, "unavailable", "401 authentication_error")
-    assert len(await bench.ledger(item)) == 1
+    await told_everywhere(
+        bench, state, item, "refused_outside", f"{status} {error}", "'model-provider/anthropic'",
+        "`loops connect model anthropic --replace`",
+    )  # fmt: skip
+    assert [r.status for r in await bench.ledger(item)] == ["failed"]
+    assert state.is_failed()
+
+
+async def test_a_connectors_revoked_token_ends_the_item_and_its_block_is_named(
+    bench: Bench,
+) -> None:
+    await bench.begin("token", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    there = f"{bench.forge_url}/linear/mcp"
+    await bench.save("linear", McpServer(url=there, token=SecretStr("revoked")))
+    try:
+        state, item = await bench.work(found)
+    finally:
+        await bench.save("linear", McpServer(url=there, token=SecretStr(bench.keys.forge)))
+    await told_everywhere(
+        bench, state, item, "refused_outside", "refused our credential (HTTP 401)",
+        "'mcp-server/linear'", "`loops connect mcp linear --replace`",
+    )  # fmt: skip
+    assert await bench.ledger(item) == []
+
+
+async def test_a_look_whose_token_was_revoked_ends_the_heartbeat_with_the_way_out(
+    bench: Bench,
+) -> None:
+    await bench.begin("look", TICKETS, **ONE)
+    there = f"{bench.forge_url}/linear/mcp"
+    await bench.save("linear", McpServer(url=there, token=SecretStr("revoked")))
+    try:
+        state, run, items = await bench.heartbeat(TICKETS)
+    finally:
+        await bench.save("linear", McpServer(url=there, token=SecretStr(bench.keys.forge)))
+    assert (state.name, items, run.status) == ("Refused outside", (), "closed")
+    assert run.stop is not None
+    assert run.stop.reason == "refused_outside"
+    assert "'mcp-server/linear'" in run.stop.detail
+
+
+async def test_a_moment_that_is_far_off_is_named_and_nobody_waits_for_it(bench: Bench) -> None:
+    await bench.begin("far", TICKETS, **ONE)
+    found = await one_item(bench, TICKETS)
+    fault = {"kind": "status", "status": 429, "error": "rate_limit_error", "times": 9}
+    bench.faults({**fault, "headers": {"retry-after": "3600"}})
+    began = time.time()
+    state, item = await bench.work(found)
+    named = datetime.fromtimestamp(began + 3600, UTC)
+    minutes = [(named + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M UTC") for n in range(3)]
+    await told_everywhere(bench, state, item, "unavailable", "left alone until ")
+    assert item.stop is not None
+    assert any(f"until {minute}." in item.stop.detail for minute in minutes)
+    assert [r.status for r in await bench.ledger(item)] == ["failed"]
+
+
+async def test_a_model_that_lost_its_price_is_not_asked_under_a_cost_cap(bench: Bench) -> None:
+    """The loops have moved on to another model; an item that was found before is still pinned to the old one."""
+    from genai_prices.data import providers
+    from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
+
+    await bench.begin("unpriced", TICKETS, **ONE, harness={"max_cost_usd_per_run": 1})
+    found = await one_item(bench, TICKETS)
+    for file in (bench.registry / "loops").glob("*.yaml"):
+        file.write_text(file.read_text().replace("claude-sonnet-4-6", "claude-opus-4-8"))
+    rest = deepcopy(providers)
+    for provider in rest:
+        provider.models = [m for m in provider.models if not m.is_match("claude-sonnet-4-6")]
+    before = bench.bill()["calls"]
+    set_custom_snapshot(DataSnapshot(providers=rest, from_auto_update=False))
+    try:
+        state, item = await bench.work(found)
+    finally:
+        set_custom_snapshot(None)
+    await told_everywhere(bench, state, item, "cost", "'claude-sonnet-4-6' has no price")
+    assert await bench.ledger(item) == []
+    assert bench.bill()["calls"] == before
+
+
+async def test_an_item_that_kills_its_processes_is_taken_up_only_so_often(bench: Bench) -> None:
+    await bench.begin("lives", TICKETS, **ONE, harness={"max_lives": 2})
+    found = await bench.item(await one_item(bench, TICKETS))
+    assert found.flow_run is not None
+    now = time.time_ns() // 1_000_000
+    for life in range(2):
+        await bench.store.claim(
+            found.item, flow_run=found.flow_run, now=now + life, lease=now + life, max_lives=2
+        )
+    state, item = await bench.work(found)
+    assert item.stop is not None
+    assert item.stop.reason == "lives"
+    assert "2 of 2 processes" in item.stop.detail
+    assert (state.name, state.message) == ("Lives", item.stop.detail)
+    assert await bench.ledger(item) == []
+
+
+ASKS: dict[str, Any] = {
+    "play": {"tickets/v1": "chatter"},
+    "harness": {"max_steps": 60, "approvals": {"linear.comment_ticket": "pause_for_human"}},
+}
+
+
+async def asking(bench: Bench) -> tuple[ItemRow, Card]:
+    """An item that waits for a person to allow a comment."""
+    state, item = await bench.work(await one_item(bench, TICKETS))
+    assert state.is_paused()
+    (card,) = await bench.store.cards(item=item.item)
+    assert card.tool == "linear.comment_ticket"
+    return item, card
+
+
+async def test_a_conversation_that_is_another_than_on_record_has_diverged(bench: Bench) -> None:
+    await bench.begin("diverged", TICKETS, **ONE, **ASKS)
+    item, card = await asking(bench)
+    calls = len(await bench.ledger(item))
+    # As if newer code asked the model something else: the record is of another conversation.
+    with sqlite3.connect(bench.home / "diverged" / "store.db", timeout=30) as db:
+        db.execute(
+            "UPDATE journal SET head = 'sha256:another' WHERE owner = ? AND kind = 'model'",
+            (item.item,),
+        )
+    db.close()
+    await bench.store.answer(card.card, answer="approve", by="noor", reason="", now=card.asked_at)
+    state, item = await bench.work(item)
+    await told_everywhere(bench, state, item, "diverged", "asked at head sha256:another")
+    assert len(await bench.ledger(item)) == calls, "nothing was made on a doubtful record"
+
+
+async def test_a_person_may_say_that_a_write_in_doubt_is_not_made_again(bench: Bench) -> None:
+    await bench.begin("doubt", TICKETS, **ONE, **ASKS)
+    item, card = await asking(bench)
+    now = time.time_ns() // 1_000_000
+    await bench.store.answer(card.card, answer="approve", by="noor", reason="", now=now)
+    await a_process_dies_in(bench, item, card, now)
+    before = [r for r in await bench.ledger(item) if r.name == card.tool]
+    assert [r.status for r in before] == ["open"]
+    state, item = await bench.work(item)
+    assert state.is_paused()
+    (doubt,) = await bench.store.cards(item=item.item)
+    assert (doubt.kind, doubt.key) == ("in_doubt", card.key)
+    form = {f"card_{doubt.card}": "reject", "approver": "noor", "reason": "it is there already"}
+    assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+    state, item = await bench.work(item)
+    await told_everywhere(bench, state, item, "in_doubt", "it is there already", "claimed: noor")
+    (tried,) = [r for r in await bench.ledger(item) if r.name == card.tool]
+    assert (tried.attempt, tried.status) == (1, "unknown")
+
+
+async def a_process_dies_in(bench: Bench, item: ItemRow, card: Card, now: int) -> None:
+    """A life that had the comment admitted two minutes ago, and was killed before it settled anything."""
+    claimed = await bench.store.claim(
+        item.item, flow_run=str(item.flow_run), now=now, lease=now, max_lives=10
+    )
+    assert isinstance(claimed, Claimed)
+    asked = next(e for e in claimed.journal if e.kind == "model")
+    place = replace(asked.place, ordinal=1)
+    assert place.key == card.key
+    admitted = await bench.store.intend(
+        Intent(
+            place=place, kind="tool", name=card.tool, principal=card.by, rule="approved", head=asked.head_after,
+            args=card.arguments, fence=claimed.item.fence, now=now - 120_000, send_by=now - 119_000,
+            lease=now - 60_000, repeatable=False, card=card.card, tool_digest=card.tool_digest,
+        )
+    )  # fmt: skip
+    assert isinstance(admitted, Admitted)
 
 
 async def test_a_connector_that_is_away_ends_the_item_before_a_model_is_asked(bench: Bench) -> None:
@@ -299,4 +472,30 @@ class TestOfALoopWithAGoal:
         state, item = await bench.work(item)
         await told_everywhere(bench, state, item, "rejected", "not on a Friday", "claimed: noor")
         assert state.is_cancelled()
+        assert not [r for r in await bench.ledger(item) if r.name == card.tool]
+
+    async def test_an_approval_does_not_outlive_the_evidence_it_was_given_on(
+        self, bench: Bench
+    ) -> None:
+        await bench.begin(
+            "outlived",
+            FIX,
+            harness={"approvals": {"github.create_pull_request": "pause_for_human"}},
+        )
+        state, item = await bench.work(await one_item(bench, FIX))
+        assert state.is_paused()
+        (card,) = await bench.store.cards(item=item.item)
+        # Somebody verifies the same tree again while a person thinks, and it fails.
+        await bench.store.record(
+            Place(item.run, item.item, 1, "verified-again", 0, 0), kind="step", name="verify", head=EMPTY_HEAD,
+            head_after=EMPTY_HEAD, args={}, result={}, labels=(), fence=item.fence, now=card.asked_at,
+            evidence=(Evidence("verified", str(card.tree), "failed", "verifier", "flaky"),),
+        )  # fmt: skip
+        form = {f"card_{card.card}": "approve", "approver": "noor", "reason": "fine"}
+        assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+        state, item = await bench.work(item)
+        await told_everywhere(
+            bench, state, item, "verifier", "needs verified = 'passed'", "verdict is 'failed'"
+        )
+        assert state.is_failed()
         assert not [r for r in await bench.ledger(item) if r.name == card.tool]
