@@ -3,10 +3,11 @@
 from prefect import flow
 
 from tasks.housekeeping import keep_store, send_due, sweep_boxes
+from tasks.names import due
 from tasks.world import open_world
 
 
-@flow(name="housekeeping", persist_result=False)
+@flow(name="housekeeping", flow_run_name=due("housekeeping"), persist_result=False)
 async def housekeeping() -> None:
     """Expire cards, settle what no process will settle any more, remove dead boxes, drain the outbox."""
     async with open_world() as world:

@@ -4,6 +4,7 @@ A lane is rebuilt from the journal on every life by asking the same questions ag
 without any call, and the chained head proves that it is the same conversation.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from governance.briefs import delegate_brief
@@ -66,9 +67,10 @@ class Lane:
     @property
     def acts(self) -> Step:
         """The step that makes the calls of the answer at hand."""
-        calls = self.calls
-        named = ", ".join(c.name for c in calls[:3]) + (", …" if len(calls) > 3 else "")
-        return Step(self.place(len(calls) + 1), f"{self.seat.agent} uses {named}")
+        tools = Counter(c.name.replace("__", ".", 1) for c in self.calls)
+        named = [tool if n == 1 else f"{tool} ({n} times)" for tool, n in tools.items()]
+        label = f"{self.seat.agent} uses {', '.join(named[:3])}{', …' if len(named) > 3 else ''}"
+        return Step(self.place(len(self.calls) + 1), label)
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:

@@ -3,16 +3,14 @@
 Judged in the transaction that admits it, never while replaying.
 """
 
-from typing import Literal
-
 from drivers.store.bodies import Body
 from drivers.store.items import FINAL, put_stop
 from drivers.store.rows import stop_of
 from drivers.store.sql import Row, Sql
-from governance.effects import Intent, Place, Refused, Stop
+from governance.effects import Intent, Place, Refused, Stop, StopReason
 from governance.errors import StoreError
 
-_GOOD: dict[str, tuple[str, Literal["verifier", "checker"]]] = {
+_GOOD: dict[str, tuple[str, StopReason]] = {
     "verified": ("passed", "verifier"),
     "checked": ("accept", "checker"),
 }

@@ -17,25 +17,27 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "analytics.md").read_text()
 
 
-def documented(language: str) -> tuple[str, str]:
-    """The block in that language, and the output shown below it."""
-    found = re.search(rf"```{language}\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
-    assert found, f"no block of {language} with its output"
-    return found[1], found[2]
+SHELLS = {"sh": ["sh", "-c"], "python": [sys.executable, "-c"]}
+BLOCKS = re.findall(r"```(sh|python)\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+"""Each block with the output shown below it."""
 
 
 def stripped(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-@pytest.mark.parametrize(
-    ("language", "shell"), [("sh", ["sh", "-c"]), ("python", [sys.executable, "-c"])]
-)
-def test_a_pasted_block_prints_what_the_page_shows(told: Told, language: str, shell: list[str]):
-    code, output = documented(language)
+def test_every_block_of_the_page_shows_its_output():
+    assert [language for language, _, _ in BLOCKS] == ["sh", "sh", "python"]
+    assert len(re.findall(r"```(?:sh|python)\n", PAGE)) == len(BLOCKS)
+
+
+@pytest.mark.parametrize(("language", "code", "output"), BLOCKS)
+def test_a_pasted_block_prints_what_the_page_shows(
+    told: Told, language: str, code: str, output: str
+):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        [*shell, code], cwd=told.home, capture_output=True, text=True, timeout=50,
+        [*SHELLS[language], code], cwd=told.home, capture_output=True, text=True, timeout=50,
         env={"PATH": path, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_the_flow_exports_and_publishes_from_the_store_in_the_block(
     ledger = asyncio.run(tell_all(store))  # type: ignore[arg-type]
 
     asyncio.run(analytics())
+
+    async def names() -> list[str]:
+        async with get_client() as client:
+            return [str(run.name) for run in await client.read_flow_runs()]
+
+    (name,) = asyncio.run(names())
+    assert re.fullmatch(r"costs up to date, \d{4}-\d\d-\d\d \d\d:\d\d UTC", name)
 
     exact = usd(sum(row.cost or 0 for row in ledger))
     assert cost_report(Lake(tmp_path / "home" / "lake"), "loop").total["cost_usd"] == exact > 0

@@ -102,6 +102,14 @@ def test_many_calls_are_named_by_the_first_three() -> None:
     assert at.acts.label == "lead uses t0, t1, t2, …"
 
 
+def test_a_tool_that_is_called_twice_is_named_once_and_as_people_write_it() -> None:
+    at = lane()
+    calls = ("workspace__read", "workspace__edit", "workspace__read", "helper")
+    at.heard(journaled(at, reply("", *((name, {}) for name in calls))))
+    assert at.acts.label == "lead uses workspace.read (2 times), workspace.edit, helper"
+    assert at.acts.key == "i1-0-lead-0-5"
+
+
 def test_a_delegate_knows_its_task_and_nothing_of_its_lead() -> None:
     at = lane()
     at.heard(
