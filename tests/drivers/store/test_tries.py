@@ -1,11 +1,14 @@
 """Which try of an effect is this, and what became of the one before?"""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from governance.effects import (
+    NOT_BEFORE,
     Admitted,
+    Early,
     Intent,
     Refused,
     Stop,
@@ -117,3 +120,28 @@ async def test_an_unknown_run_is_an_error(story: Story) -> None:
     place = replace(story.place(0), owner="r9", run="r9")
     with pytest.raises(StoreError, match="run 'r9' is not in the store"):
         await story.store.intend(story.intent(0, place=place))
+
+
+@pytest.mark.parametrize("status", ["failed", "unknown"])
+async def test_no_try_is_admitted_before_the_moment_the_far_side_named_not_even_a_later_lifes(
+    story: Story, status: Any
+) -> None:
+    await story.admit(0, usd(40))
+    await story.store.fail(
+        story.place(0),
+        1,
+        status=status,
+        error="unavailable",
+        attributes={NOT_BEFORE: 9000},
+        now=3100,
+    )
+    before = await story.store.ledger(item=story.item)
+    await story.claim(now=3200)
+    for now in (3200, 8999):
+        assert await story.store.intend(story.intent(0, usd(40), now=now)) == Early(9000)
+    budget = await story.store.budget("run:r1:usd", RUN)
+    assert budget is not None
+    assert (budget.held, budget.unknown) == (0, 40 if status == "unknown" else 0)
+    assert await story.store.ledger(item=story.item) == before
+    assert (await story.admit(1, now=8999)).attempt == 1, "another effect has no such moment"
+    assert (await story.admit(0, usd(40), now=9000)).attempt == 2
