@@ -86,9 +86,7 @@ def _tree(run: Json, items: list[Json], lanes: Lanes) -> list[Span]:
     below = _of_lanes(run, None, lanes)
     for item in items:
         inner = _of_lanes(run, item["item"], lanes)
-        node = _node(
-            run, item["item"], _between(item["found_at_ms"], item["closed_at_ms"]), inner
-        )
+        node = _node(run, item["item"], _between(item["found_at_ms"], item["closed_at_ms"]), inner)
         below += [workflow_span(node, status=item["status"], stop=item["stop_reason"]), *inner]
     node = _node(run, None, _between(run["opened_at_ms"], run["closed_at_ms"]), below)
     return [workflow_span(node, status=run["status"], stop=run["stop_reason"]), *below]

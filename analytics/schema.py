@@ -1,7 +1,8 @@
 """What is in the lake's files?
 
 This is the contract with everyone who reads them: one row of `spans` is one leaf span, one of `parents` a span that
-leaves hang from, with the attributes we query promoted to columns and the rest as JSON. Money is DECIMAL(20,12) in USD, tokens and times are whole numbers.
+leaves hang from, with the attributes we query promoted to columns and the rest as JSON. Money is DECIMAL(20,12) in
+USD, tokens and times are whole numbers.
 """
 
 import json

@@ -156,7 +156,8 @@ class Edge:
                 )
             return await self._settle(intent, admission, await act())
         except (Exception, asyncio.CancelledError) as error:
-            # A bug of ours included: a try that nobody settles would hold its money until its lease.
+            # A bug of ours included: a try that nobody settles would hold its money until its lease. What ends the
+            # process at once leaves no loop to settle on; the next life or the lease does.
             await asyncio.shield(self._fail(intent, admission, error))
             raise
 

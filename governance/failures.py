@@ -18,5 +18,6 @@ def ended_by(error: DriverError, now: int) -> Stop:
     if pause_s > _FAR_S:
         told += (f"It asks to be left alone for {pause_s / 86_400:,.0f} days",)
     elif pause_s > LONGEST_PAUSE_S:
+        # A moment is told in minutes: up, never down.
         told += (f"It asks to be left alone until {moment(now + int(pause_s * 1000) + 59_999)}",)
     return Stop("unavailable", f"{'. '.join(told)}.")

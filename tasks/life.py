@@ -115,6 +115,7 @@ async def _close(word: str, ending: _Ending) -> RunRow:
     status = "stopped" if ending.stop else "done"
     ended = replace(job.item, status=status, outcome=ending.outcome, stop=ending.stop)
     for _ in range(COMPOSED_AT_MOST):
+        # The page first: whatever closes after it was read moves it, so that no ended item is missing.
         page = await store.state(loop)
         others = [i for i in await store.items(loop=loop) if i.item != ended.item]
         closed = await store.close(

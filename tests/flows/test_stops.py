@@ -314,6 +314,12 @@ async def asking(bench: Bench) -> tuple[ItemRow, Card]:
     return item, card
 
 
+def answer(bench: Bench, item: ItemRow, card: Card, word: str, reason: str) -> None:
+    """A person fills in the form."""
+    form = {f"card_{card.card}": word, "approver": "noor", "reason": reason}
+    assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+
+
 async def test_a_conversation_that_is_another_than_on_record_has_diverged(bench: Bench) -> None:
     await bench.begin("diverged", TICKETS, **ONE, **ASKS)
     item, card = await asking(bench)
@@ -325,7 +331,7 @@ async def test_a_conversation_that_is_another_than_on_record_has_diverged(bench:
             (item.item,),
         )
     db.close()
-    await bench.store.answer(card.card, answer="approve", by="noor", reason="", now=card.asked_at)
+    answer(bench, item, card, "approve", "go on")
     state, item = await bench.work(item)
     await told_everywhere(bench, state, item, "diverged", "asked at head sha256:another")
     assert len(await bench.ledger(item)) == calls, "nothing was made on a doubtful record"
@@ -336,6 +342,7 @@ async def test_a_person_may_say_that_a_write_in_doubt_is_not_made_again(bench: B
     item, card = await asking(bench)
     now = time.time_ns() // 1_000_000
     await bench.store.answer(card.card, answer="approve", by="noor", reason="", now=now)
+    answer(bench, item, card, "approve", "go on")
     await a_process_dies_in(bench, item, card, now)
     before = [r for r in await bench.ledger(item) if r.name == card.tool]
     assert [r.status for r in before] == ["open"]
@@ -343,8 +350,7 @@ async def test_a_person_may_say_that_a_write_in_doubt_is_not_made_again(bench: B
     assert state.is_paused()
     (doubt,) = await bench.store.cards(item=item.item)
     assert (doubt.kind, doubt.key) == ("in_doubt", card.key)
-    form = {f"card_{doubt.card}": "reject", "approver": "noor", "reason": "it is there already"}
-    assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+    answer(bench, item, doubt, "reject", "it is there already")
     state, item = await bench.work(item)
     await told_everywhere(bench, state, item, "in_doubt", "it is there already", "claimed: noor")
     (tried,) = [r for r in await bench.ledger(item) if r.name == card.tool]
@@ -467,8 +473,7 @@ class TestOfALoopWithAGoal:
         assert item.status == "waiting"
         assert state.is_paused()
         (card,) = await bench.store.cards(item=item.item)
-        form = {f"card_{card.card}": "reject", "approver": "noor", "reason": "not on a Friday"}
-        assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+        answer(bench, item, card, "reject", "not on a Friday")
         state, item = await bench.work(item)
         await told_everywhere(bench, state, item, "rejected", "not on a Friday", "claimed: noor")
         assert state.is_cancelled()
@@ -491,8 +496,7 @@ class TestOfALoopWithAGoal:
             head_after=EMPTY_HEAD, args={}, result={}, labels=(), fence=item.fence, now=card.asked_at,
             evidence=(Evidence("verified", str(card.tree), "failed", "verifier", "flaky"),),
         )  # fmt: skip
-        form = {f"card_{card.card}": "approve", "approver": "noor", "reason": "fine"}
-        assert bench.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
+        answer(bench, item, card, "approve", "fine")
         state, item = await bench.work(item)
         await told_everywhere(
             bench, state, item, "verifier", "needs verified = 'passed'", "verdict is 'failed'"
