@@ -1,9 +1,9 @@
 """How does one row of the ledger read as an OpenTelemetry GenAI span?
 
 A settled try is one leaf span, and only leaves carry a cost (what they hang from is in `parents`): who adds up spans
-counts nothing twice. Names under
-`gen_ai.` and `mcp.` are the conventions' own at the pinned revision; everything else is ours, under `loop.`. No
-content leaves through here: of what a try noted beside its numbers only the attributes named in `NOTED` pass.
+counts nothing twice. Names under `gen_ai.` and `mcp.` are the conventions' own at the pinned revision; everything
+else is ours, under `loop.`. No content leaves through here: of what a try noted beside its numbers only the
+attributes named in `NOTED` pass.
 """
 
 import re
