@@ -180,14 +180,26 @@ class Edge:
         Waited for, a bounded time: money that only calls under way hold, and the moment that the far side named.
         """
         began = intent.now
-        admission = await self.store.intend(intent)
+        admission = await self._intend(intent)
         while pause_s := self._pause(admission, began):
             await asyncio.sleep(pause_s)
             intent = _later(intent, self.now())
             began = intent.now if isinstance(admission, Early) else began
-            admission = await self.store.intend(intent)
+            admission = await self._intend(intent)
         assert not isinstance(admission, Early), "an early call is waited for until it is not"
         return admission, intent
+
+    async def _intend(self, intent: Intent) -> Admission:
+        """T4. A process that is told to end meanwhile gives back what it was let in for: nothing was sent."""
+        asking = asyncio.ensure_future(self.store.intend(intent))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            (let_in,) = await asyncio.gather(asking, return_exceptions=True)
+            if isinstance(let_in, Admitted):
+                unsent = Unavailable(intent.name, "not sent: the process was told to end")
+                await self._fail(intent, let_in, unsent)
+            raise
 
     def _pause(self, admission: Admission, began: int) -> float | None:
         """How many seconds until it is worth asking again; None when the answer is final."""

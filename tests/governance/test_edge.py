@@ -7,7 +7,8 @@ import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -482,15 +483,42 @@ async def test_an_answer_that_cannot_be_stored_is_unknown_and_stays_counted(
     assert (budget.held, budget.unknown) == (0, worst(request()))
 
 
+@contextmanager
+def writing(home: Path) -> Generator[None]:
+    """Another process writes just now, so that ours has to wait."""
+    lock = os.open(home / "store.db.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
+    os.close(lock)
+
+
+async def test_a_process_that_is_told_to_end_while_it_is_let_in_has_sent_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    writes: Any = {"repeatable": False, "name": "github.merge", "args": {"number": 7}}
+    port = FakeConnector(ToolResult("merged"))
+    with writing(tmp_path):
+        task = asyncio.create_task(desk.tool(port, **writes))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        assert not task.done()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert port.asked == []
+    (row,) = await desk.rows()
+    assert (row.status, row.cost) == ("failed", 0)
+    assert isinstance(await desk.tool(port, **writes), Recorded), "and no person is asked about it"
+    assert len(port.asked) == 1
+
+
 async def test_a_process_that_is_told_to_end_while_it_settles_throws_nothing_away(
     desk: Desk, tmp_path: Path
 ) -> None:
-    settling = asyncio.Event()
-    lock = os.open(tmp_path / "store.db.lock", os.O_RDWR)
+    settling, others = asyncio.Event(), ExitStack()
 
     async def last() -> Reply:
-        # Another process writes just now, so that settling has to wait.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        others.enter_context(writing(tmp_path))
         settling.set()
         return answer("fine")
 
@@ -500,7 +528,7 @@ async def test_a_process_that_is_told_to_end_while_it_settles_throws_nothing_awa
     task.cancel()
     await asyncio.sleep(0.05)
     assert not task.done()
-    os.close(lock)
+    others.close()
     with pytest.raises(asyncio.CancelledError):
         await task
     (row,) = await desk.rows()
