@@ -389,7 +389,7 @@ async def test_a_connector_that_is_away_ends_the_item_before_a_model_is_asked(be
     assert await bench.ledger(item) == []
 
 
-async def test_a_repository_that_is_away_ends_the_item_before_anything_is_paid(
+async def test_a_repository_that_is_not_there_ends_the_item_before_anything_is_paid(
     bench: Bench,
 ) -> None:
     await bench.begin("no-repository", FIX)
@@ -400,7 +400,10 @@ async def test_a_repository_that_is_away_ends_the_item_before_anything_is_paid(
         state, item = await bench.work(found)
     finally:
         away.rename(bench.repository)
-    await told_everywhere(bench, state, item, "unavailable")
+    await told_everywhere(
+        bench, state, item, "refused_outside", "does not appear to be a git repository",
+        "'repository/northwind-api'", "`loops connect repository northwind-api --replace`",
+    )  # fmt: skip
     assert await bench.ledger(item) == []
 
 
@@ -482,14 +485,11 @@ class TestOfALoopWithAGoal:
     async def test_an_approval_does_not_outlive_the_evidence_it_was_given_on(
         self, bench: Bench
     ) -> None:
-        await bench.begin(
-            "outlived",
-            FIX,
-            harness={"approvals": {"github.create_pull_request": "pause_for_human"}},
-        )
+        await bench.begin("outlived", FIX)
         state, item = await bench.work(await one_item(bench, FIX))
         assert state.is_paused()
         (card,) = await bench.store.cards(item=item.item)
+        assert card.tool == "github.merge_pull_request"
         # Somebody verifies the same tree again while a person thinks, and it fails.
         await bench.store.record(
             Place(item.run, item.item, 1, "verified-again", 0, 0), kind="step", name="verify", head=EMPTY_HEAD,
