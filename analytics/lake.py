@@ -7,6 +7,7 @@ what the columns are before there is a day; `parents.parquet` holds what those s
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,10 +88,17 @@ class Lake:
 
     def read(self, path: Path, schema: pa.Schema) -> pa.Table:
         """The rows of a file, none when there is no file. Raises `StoreError` for a damaged one."""
+        return self._read(path, schema, None)
+
+    def columns(self, path: Path, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+        """These columns of a file of that schema alone; the others stay on the disk. Raises as `read`."""
+        return self._read(path, pa.schema([schema.field(name) for name in names]), names)
+
+    def _read(self, path: Path, schema: pa.Schema, names: Sequence[str] | None) -> pa.Table:
         if not path.exists():
             return schema.empty_table()
         try:
-            return pq.ParquetFile(path).read().cast(schema)
+            return pq.ParquetFile(path).read(columns=names).cast(schema)
         except (pa.ArrowException, ValueError) as error:
             raise StoreError(
                 f"lake file '{path}' cannot be read: {error}. Delete '{self.root}'; the next export "

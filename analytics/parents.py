@@ -63,7 +63,8 @@ def parents_table(lake: Lake, facts: Mapping[str, pa.Table]) -> pa.Table:
 
 def _lanes(lake: Lake) -> Lanes:
     # Each day is added up by itself, so that not all leaves are in memory at once.
-    days = [_added_up(lake.read(lake.day(day), SPANS)) for day in lake.days()]
+    needed = [*_NAMED_BY, *dict.fromkeys(name for name, _ in _SUMMED)]
+    days = [_added_up(lake.columns(lake.day(day), SPANS, needed)) for day in lake.days()]
     found: dict[str, list[Lane]] = {}
     for row in _added_up(pa.concat_tables(days)).to_pylist() if days else ():
         stretch = Stretch(row["start_time_unix_nano"], row["end_time_unix_nano"], row["seq"])
