@@ -1,5 +1,6 @@
 """How is an MCP server reached, and with which credential?"""
 
+from ipaddress import IPv4Network
 from typing import Literal, Self
 
 from prefect.blocks.core import Block
@@ -31,7 +32,11 @@ class McpServer(Block):
         default=(), description="Paths a stdio server may see beside its own program."
     )
     network: bool = Field(
-        default=False, description="Whether a stdio server may reach the network at all."
+        default=False,
+        description="Whether a stdio server reaches public addresses; never this machine's own.",
+    )
+    private: tuple[IPv4Network, ...] = Field(
+        default=(), description="Networks that are not public which it reaches too."
     )
     personal_of: str | None = Field(
         default=None,
@@ -42,4 +47,6 @@ class McpServer(Block):
     def _one_way(self) -> Self:
         if bool(self.url) == bool(self.command):
             raise ValueError("an MCP server has either a url or a command")
+        if self.private and not self.network:
+            raise ValueError("private networks go with network")
         return self

@@ -1,6 +1,7 @@
 """How is an MCP server connected?"""
 
 import os
+from ipaddress import IPv4Network
 from typing import Literal
 
 import click
@@ -22,6 +23,7 @@ _MCP_EXAMPLE = """\b
 $ loops connect mcp github --url https://mcp.example/github/mcp --token-env GITHUB_APP_TOKEN
 $ loops connect mcp git --bind /srv/api -- mcp-server-git
 $ loops connect mcp tickets --token-env KEY --token-variable TICKETS_KEY --network -- tickets-mcp
+$ loops connect mcp wiki --network --private 10.20.0.0/16 -- wiki-mcp
 """
 
 
@@ -37,22 +39,34 @@ $ loops connect mcp tickets --token-env KEY --token-variable TICKETS_KEY --netwo
 @click.option(
     "--bind", "binds", multiple=True, metavar="PATH[:rw]", help="A path a COMMAND may see."
 )
-@click.option("--network", is_flag=True, help="Let a COMMAND reach the network.")
+@click.option(
+    "--network",
+    is_flag=True,
+    help="Let a COMMAND reach public addresses, never this machine's own.",
+)
+@click.option(
+    "--private", "private", multiple=True, metavar="NETWORK",
+    help="With --network: one that is not public and may be reached too, such as 10.20.0.0/16.",
+)  # fmt: skip
 @owner_option
 @replace_option
 @anyway_option
 def mcp(
     name: str, command: tuple[str, ...], url: str | None, variable: str | None, asks: bool,
-    token_variable: str | None, binds: tuple[str, ...], network: bool, owner: str | None,
-    replace: bool, save_anyway: bool,
+    token_variable: str | None, binds: tuple[str, ...], network: bool, private: tuple[str, ...],
+    owner: str | None, replace: bool, save_anyway: bool,
 ) -> None:  # fmt: skip
     """Connect an MCP server, as block mcp-server/NAME.
 
     Either --url, or after `--` the COMMAND with its arguments; a COMMAND runs fenced: it sees its
-    own program, what --bind names, and no network unless --network. Tried by listing its tools,
-    which are shown with their hints and as a piece of org.yaml.
+    own program, what --bind names, and no network unless --network. That one is a network of its
+    own, from which public IPv4 addresses are reached and what --private names, but nothing that
+    listens on this machine. Tried by listing its tools, which are shown with their hints and as a
+    piece of org.yaml.
     """
     _one_way(url, command, token_variable, binds, network)
+    if private and not network:
+        raise click.UsageError("--private goes with --network")
     has_token = bool(variable) or asks
     if command and has_token != bool(token_variable):
         raise click.UsageError(
@@ -67,7 +81,7 @@ def mcp(
 
     block = McpServer(
         url=url, command=command, token=secret(key) if key else None, token_variable=token_variable,
-        binds=bound, network=network, personal_of=key.personal_of if key else None,
+        binds=bound, network=network, private=tuple(_network(n) for n in private), personal_of=key.personal_of if key else None,
     )  # fmt: skip
     said = keep(
         (Document(document, block, taken),), lambda: try_mcp(name, block, key.value if key else None),
@@ -87,6 +101,15 @@ def _one_way(
         raise click.UsageError(
             "--token-variable, --bind and --network are for a COMMAND, not for a --url"
         )
+
+
+def _network(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"--private {text!r}: {error}. Give an IPv4 network, such as 10.20.0.0/16"
+        ) from None
 
 
 def _bind(text: str) -> tuple[str, Literal["ro", "rw"]]:

@@ -128,6 +128,7 @@ def mcp_connector(name: str, block: McpServer, token: str | None) -> McpConnecto
         hidden=(str(home()),),
         binds=block.binds,
         network=block.network,
+        private=block.private,
     )
 
 

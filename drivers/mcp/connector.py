@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, partial
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivers.mcp.exchange import CURRENT, TOO_LARGE, Exchange
@@ -70,6 +71,7 @@ class McpConnector:
         env: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
         network: bool = False,
+        private: tuple[IPv4Network, ...] = (),
         cwd: str | None = None,
         binds: tuple[Bind, ...] = (),
         hidden: tuple[str, ...] = (),
@@ -83,11 +85,12 @@ class McpConnector:
             command: The program, looked up in our PATH, and its arguments.
             env: Variables with credentials; their values are masked in all that the server says.
             settings: Variables that may be shown.
-            network: Without it the process has no network at all; with it, loopback too.
+            network: Whether it reaches public addresses, by a network of its own; never this machine's.
+            private: Networks that are not public and that it reaches too.
             cwd: Where it starts, seen by it; its empty home by default.
             binds: Paths of this machine it may see, each `ro` or `rw`. Its own program is seen anyway.
             hidden: Directories below a bind that it must not see, such as our state.
-            isolation: `none` only by explicit declaration: the process then reads what this user may.
+            isolation: `none` only by explicit declaration: the process then reads and reaches what this user may.
             connect_s: How long its start and the first exchange may take.
         """
         from drivers.mcp.stdio import StdioLink
@@ -102,7 +105,7 @@ class McpConnector:
                 return StdioLink(subject, start, home.cleanup)
             fence: Callable[[], Launch] = partial(
                 fenced, subject, command, env=variables, binds=binds, hidden=hidden,
-                network=network, cwd=cwd,
+                private=private if network else None, cwd=cwd,
             )  # fmt: skip
             return StdioLink(subject, fence, lambda: None)
 

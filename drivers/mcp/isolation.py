@@ -1,13 +1,14 @@
 """What may the process of a local MCP server see of this machine?
 
 With bubblewrap: an allow-list. System directories, its own program, what the declaration binds, an empty home;
-no process but its own, no variable but the declared ones, no network unless declared.
+no process but its own, no variable but the declared ones. The network, where declared, is its own (`outbound.py`).
 """
 
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ Isolation = Literal["bubblewrap", "none"]
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # Not all of /etc: a worker that runs as root could read keys and password hashes there.
 _ETC = (
-    "ssl", "pki", "ca-certificates", "resolv.conf", "hosts", "nsswitch.conf", "passwd", "group", "localtime",
+    "ssl", "pki", "ca-certificates", "hosts", "nsswitch.conf", "passwd", "group", "localtime",
     "timezone", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "mime.types",
 )  # fmt: skip
 _TMP_BYTES = 256 * 1024 * 1024
@@ -35,6 +36,8 @@ class Launch:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     cwd: str | None
+    private: tuple[IPv4Network, ...] | None = None
+    """Of a fenced process with a network: what it reaches beside public addresses."""
 
 
 def plain(
@@ -59,10 +62,13 @@ def fenced(
     env: Mapping[str, str],
     binds: tuple[Bind, ...] = (),
     hidden: tuple[str, ...] = (),
-    network: bool = False,
+    private: tuple[IPv4Network, ...] | None = None,
     cwd: str | None = None,
 ) -> Launch:
-    """In bubblewrap; `hidden` paths below a bind are covered by an empty directory. Raises `Rejected`."""
+    """In bubblewrap; `hidden` paths below a bind are covered by an empty directory. Raises `Rejected`.
+
+    With `private` it has a network, once that is connected; without it has none.
+    """
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise Rejected(
@@ -74,7 +80,6 @@ def fenced(
     programs = _with_interpreter(program)
     roots = _visible(programs)
     argv = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    argv += ["--share-net"] if network else []
     argv += ["--proc", "/proc", "--dev", "/dev"]
     argv += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--dir", "/tmp/home"]
     argv += _each("--ro-bind-try", (*_SYSTEM, *(f"/etc/{name}" for name in _ETC)))
@@ -91,6 +96,7 @@ def fenced(
         tuple(argv),
         {"PATH": ":".join((*places, _PATH)), "HOME": "/tmp/home", "LANG": "C.UTF-8", **env},
         "/",
+        private,
     )
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.mcp.exchange import MAX_MESSAGE_BYTES, TOO_LARGE
 from drivers.mcp.isolation import Launch
-from governance.errors import DriverError, Rejected
+from drivers.mcp.outbound import Outbound
+from governance.errors import Rejected
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -38,6 +39,8 @@ class StdioLink:
         self, subject: str, prepare: Callable[[], Launch], release: Callable[[], None]
     ) -> None:
         self._subject, self._prepare, self._release = subject, prepare, release
+        self._process: asyncio.subprocess.Process | None = None
+        self._outbound: Outbound | None = None
         self._stderr = bytearray()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self.closed = False
@@ -45,7 +48,7 @@ class StdioLink:
 
     def last_words(self) -> str:
         """How it ended, and the end of what it wrote to stderr."""
-        code = self._process.returncode
+        code = self._process.returncode if self._process else None
         ended = "closed its output" if code is None else f"ended with exit code {code}"
         said = self._stderr.decode(errors="replace").strip()
         return f"The process {ended} and wrote to stderr: {said or 'nothing'}"
@@ -55,13 +58,16 @@ class StdioLink:
         from mcp.shared.message import SessionMessage
 
         try:
-            self._process = await self._start(self._prepare())
-        except DriverError:
-            self._release()
+            process = await self._start(self._prepare())
+        except BaseException:
+            self._kill()
+            await self._undo()
             raise
         inbound_end, inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outbound, outbound_end = anyio.create_memory_object_stream[SessionMessage](0)
-        parts = (self._receive(inbound_end), self._send(outbound_end), self._overhear())
+        parts = (
+            self._receive(process, inbound_end), self._send(process, outbound_end), self._overhear(process),
+        )  # fmt: skip
         self._tasks = tuple(asyncio.create_task(part) for part in parts)
         return inbound, outbound
 
@@ -73,69 +79,96 @@ class StdioLink:
             self._kill()
             raise
         finally:
-            self._release()
+            await self._undo()
+
+    async def _undo(self) -> None:
+        if self._outbound:
+            await self._outbound.close()
+        self._release()
 
     async def _start(self, launch: Launch) -> asyncio.subprocess.Process:
+        outbound = None if launch.private is None else Outbound(self._subject, launch.private)
+        self._outbound = outbound
+        program, *arguments = launch.argv
         try:
-            return await asyncio.create_subprocess_exec(
-                *launch.argv,
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *(outbound.options if outbound else ()),
+                *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=dict(launch.env),
                 cwd=launch.cwd,
+                pass_fds=outbound.descriptors if outbound else (),
                 start_new_session=True,
             )
         except OSError as error:
             raise Rejected(self._subject, f"cannot be started: {error.strerror}") from None
+        self._process = process
+        if outbound:
+            await outbound.connect()
+        return process
 
-    async def _receive(self, inbound: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    async def _receive(
+        self,
+        process: asyncio.subprocess.Process,
+        inbound: MemoryObjectSendStream[SessionMessage | Exception],
+    ) -> None:
         import anyio
 
-        assert self._process.stdout
+        assert process.stdout
         with inbound, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await _read_lines(self._process.stdout, inbound)
+            await _read_lines(process.stdout, inbound)
             # Before the stream closes: whoever wakes up from that asks whether we are closed, and why.
             self.closed = True
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._gone(), _LAST_WORDS_S)
+                await asyncio.wait_for(_gone(process), _LAST_WORDS_S)
 
-    async def _send(self, outbound: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        assert self._process.stdin
+    async def _send(
+        self,
+        process: asyncio.subprocess.Process,
+        outbound: MemoryObjectReceiveStream[SessionMessage],
+    ) -> None:
+        assert process.stdin
         async with outbound:
             async for item in outbound:
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
                 with suppress(ConnectionError):  # the end of stdout tells
-                    self._process.stdin.write(line.encode())
-                    await self._process.stdin.drain()
+                    process.stdin.write(line.encode())
+                    await process.stdin.drain()
 
-    async def _overhear(self) -> None:
-        assert self._process.stderr
-        while chunk := await self._process.stderr.read(_CHUNK):
+    async def _overhear(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr
+        while chunk := await process.stderr.read(_CHUNK):
             self._stderr = (self._stderr + chunk)[-_STDERR_BYTES:]
 
     async def _end(self) -> None:
         """Close stdin, wait, then kill the process group: the order the specification asks for."""
-        assert self._process.stdin
-        self._process.stdin.close()
+        process = self._process
+        assert process
+        assert process.stdin
+        process.stdin.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._gone()), _GRACE_S)
+            await asyncio.wait_for(asyncio.shield(_gone(process)), _GRACE_S)
         self._kill()
-        await asyncio.wait({asyncio.create_task(self._gone())}, timeout=_GRACE_S)
+        await asyncio.wait({asyncio.create_task(_gone(process))}, timeout=_GRACE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
         # A surviving grandchild would keep the pipes open; nothing public closes our ends of them.
-        getattr(self._process, "_transport").close()  # noqa: B009
-
-    async def _gone(self) -> None:
-        # Not `process.wait()`: it also waits for pipes that a grandchild may hold (asyncio, Python 3.11).
-        while self._process.returncode is None:
-            await asyncio.sleep(0.01)
+        getattr(process, "_transport").close()  # noqa: B009
 
     def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    # Not `process.wait()`: it also waits for pipes that a grandchild may hold (asyncio, Python 3.11).
+    while process.returncode is None:
+        await asyncio.sleep(0.01)
 
 
 async def _read_lines(

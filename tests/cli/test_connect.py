@@ -307,6 +307,20 @@ def test_a_local_mcp_server_shows_its_tools_with_labels_to_fill_in(server: Serve
 
 
 @pytest.mark.bwrap
+def test_a_local_server_is_tried_and_kept_with_the_network_it_was_given(
+    server: Server, upstream: Path
+):
+    done = server.run(
+        "connect", "mcp", "out", "--bind", upstream, "--network", "--private", "10.20.0.0/16", "--",
+        GIT_SERVER,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    block = server.block("mcp-server/out")
+    assert block is not None
+    assert (block["network"], block["private"]) == (True, ["10.20.0.0/16"])
+
+
+@pytest.mark.bwrap
 def test_replacing_a_command_by_an_address_leaves_nothing_of_it(server: Server, upstream: Path):
     assert (
         server.run(
@@ -340,6 +354,9 @@ def test_an_mcp_server_that_does_not_start_saves_nothing(server: Server):
         (),
         ("--url", "http://127.0.0.1:9", "--", "both"),
         ("--url", "http://127.0.0.1:9", "--network"),
+        ("--private", "10.20.0.0/16", "--", "command"),
+        ("--network", "--private", "10.20.0.1/16", "--", "command"),
+        ("--network", "--private", "fd00::/8", "--", "command"),
         ("--token-env", "T", "--", "command"),
         ("--token-variable", "T", "--", "command"),
         ("--bind", "/no/such/place", "--", "command"),

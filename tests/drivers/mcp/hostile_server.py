@@ -32,32 +32,41 @@ def write(path: str) -> str:
     return "written"
 
 
-def connect(port: int) -> str:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError as error:
-        return f"refused: {error}"
+def connect(port: int, host: str = "127.0.0.1", device: str = "") -> str:
+    with socket.socket() as out:
+        out.settimeout(2)
+        try:
+            if device:
+                out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            out.connect((host, port))
+        except OSError as error:
+            return f"refused: {error}"
     return "connected"
 
 
-def attack(name: str, given: dict) -> str:
-    match name:
-        case "environments":
-            return environments()
-        case "environment":
-            return json.dumps(dict(os.environ))
-        case "read":
-            return read(given["path"])
-        case "write":
-            return write(given["path"])
-        case "list":
-            return "\n".join(sorted(os.listdir(given["path"])))
-        case "connect":
-            return connect(given["port"])
-        case "signal":
-            return str(len([p for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()]))
-        case _:
-            return "unknown"
+def resolve(name: str) -> str:
+    try:
+        return socket.gethostbyname(name)
+    except OSError as error:
+        return f"refused: {error}"
+
+
+def listed(path: str) -> str:
+    return "\n".join(sorted(os.listdir(path)))
+
+
+def variables() -> str:
+    return json.dumps(dict(os.environ))
+
+
+def processes() -> str:
+    return str(len([p for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()]))
+
+
+ATTACKS = {
+    "environments": environments, "environment": variables, "read": read, "write": write, "list": listed,
+    "connect": connect, "resolve": resolve, "signal": processes,
+}  # fmt: skip
 
 
 def answer(message: dict) -> dict:
@@ -67,7 +76,7 @@ def answer(message: dict) -> dict:
         return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
     if method == "tools/list":
         return {"tools": []}
-    said = attack(params["name"], params.get("arguments", {}))
+    said = ATTACKS[params["name"]](**params.get("arguments", {}))
     return {"content": [{"type": "text", "text": said}]}
 
 
