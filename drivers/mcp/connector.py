@@ -85,8 +85,7 @@ class McpConnector:
             command: The program, looked up in our PATH, and its arguments.
             env: Variables with credentials; their values are masked in all that the server says.
             settings: Variables that may be shown.
-            network: Whether it reaches public addresses, by a network of its own; never this machine's.
-            private: Networks that are not public and that it reaches too.
+            network: Whether it reaches public addresses and `private` networks; never this machine.
             cwd: Where it starts, seen by it; its empty home by default.
             binds: Paths of this machine it may see, each `ro` or `rw`. Its own program is seen anyway.
             hidden: Directories below a bind that it must not see, such as our state.
