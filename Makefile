@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
 
-.PHONY: demo test check image bench lock clean
+ENGINE := $(patsubst unix://%,%,$(or $(DOCKER_HOST),/var/run/docker.sock))
+INSTALL := Install one: 'apt-get install docker.io' and start dockerd, or 'apt-get install bubblewrap'.
+
+.PHONY: demo isolation test check image bench lock clean
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -11,8 +14,13 @@ LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Before minutes of installing; the demo itself asks whether what is there also works.
+isolation:
+	@[ -S "$(ENGINE)" ] || command -v bwrap >/dev/null || { \
+	  echo "Nothing here can isolate an agent: no Docker engine, no bubblewrap. $(INSTALL)" >&2; exit 1; }
+
 # A loop at work in a world of its own; AUTO=1 answers the approval through the API that the UI uses.
-demo: .venv/installed
+demo: isolation .venv/installed
 	$(BIN)/python -m demo $(if $(AUTO),--auto)
 
 # Seconds: format, lint, types, import contracts, fast tests.

@@ -3,21 +3,21 @@
 import argparse
 import asyncio
 import shutil
-import signal
-import subprocess
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from demo.interrupts import INTERRUPTS
+from demo.isolation import require_isolation
 from demo.story import Story
-from demo.world import ROOT, DemoWorld
+from demo.world import DemoWorld
 from governance.errors import LoopError
 from governance.records import ItemRow
 
 PATIENCE_S = 24 * 3600.0
-IMAGE = "looprail/python:3.11"
-ROOTFS = Path("/var/lib/looprail/images/looprail-python-3.11")
 
 
 def main() -> int:
@@ -27,24 +27,41 @@ def main() -> int:
     parser.add_argument("--loop", default="night-fix", help="which loop to fire")
     told = parser.parse_args()
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, _interrupt)
-    home = Path(tempfile.mkdtemp(prefix="looprail-demo-"))
+    INTERRUPTS.install()
     try:
-        require_isolation()
+        asyncio.run(require_isolation())
+        return _in_a_world(console, told.loop, told.auto)
+    except KeyboardInterrupt:
+        console.print("\nStopped; nothing is left running.")
+        return 130
+    except (LoopError, RuntimeError, TimeoutError) as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        return 1
+
+
+def _in_a_world(console: Console, loop: str, auto: bool) -> int:
+    with ExitStack() as stack:
+        with INTERRUPTS.held():
+            home = Path(tempfile.mkdtemp(prefix="looprail-demo-"))
+            stack.push(partial(_leave, console, home))
         console.print(
             "Starting Prefect, a worker, a forge and a scripted model, all on this machine …"
         )
         with DemoWorld(home) as world:
-            code = asyncio.run(show(console, world, told.loop, told.auto))
-        shutil.rmtree(home, ignore_errors=True)
-        return code
-    except KeyboardInterrupt:
-        shutil.rmtree(home, ignore_errors=True)
-        console.print("\nStopped; nothing is left running.")
-        return 130
-    except (LoopError, RuntimeError, TimeoutError) as error:
-        console.print(f"[red]{error}[/red]\nLogs are in {home / 'logs'}")
-        return 1
+            try:
+                return asyncio.run(show(console, world, loop, auto))
+            except KeyboardInterrupt:
+                console.print("\nStopping; give it a few seconds …")
+                raise
+
+
+def _leave(console: Console, home: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Take the world's directory away, unless something failed and its logs say why."""
+    if kind is None or kind is KeyboardInterrupt:
+        with INTERRUPTS.held():
+            shutil.rmtree(home, ignore_errors=True)
+    else:
+        console.print(f"Logs are in {home / 'logs'}")
 
 
 async def show(console: Console, world: DemoWorld, loop: str, auto: bool) -> int:
@@ -96,33 +113,6 @@ async def _still(story: Story, item: ItemRow) -> bool:
 
 def _well(item: ItemRow) -> bool:
     return item.status == "done" or (item.stop is not None and item.stop.reason == "rejected")
-
-
-def require_isolation() -> None:
-    """Raises `RuntimeError` with the way out, within seconds, when nothing here can isolate an agent.
-
-    The base image is made when it is not there yet, which takes a minute, root and debootstrap.
-    """
-    engine = shutil.which("docker") and _succeeds("docker", "version")
-    if not engine and not shutil.which("bwrap"):
-        raise RuntimeError(
-            "Nothing here can isolate an agent: no Docker engine answers and bubblewrap is not installed.\n"
-            "Install one: `apt-get install docker.io` and start the engine, or `apt-get install bubblewrap`."
-        )
-    made = _succeeds("docker", "image", "inspect", IMAGE) if engine else ROOTFS.is_dir()
-    if not made and subprocess.run((str(ROOT / "images" / "build.sh"),), check=False).returncode:
-        raise RuntimeError("The base image of workspaces is missing. Make it: `sudo make image`.")
-
-
-def _succeeds(*command: str) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, timeout=5, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 GRACE_S = 8.0
@@ -62,6 +63,12 @@ class Process:
             while time.monotonic() < until and _group_lives(self.pid):
                 self._popen.poll()
                 time.sleep(0.05)
+
+
+def stop_all(processes: Sequence[Process]) -> None:
+    """Stop them side by side; each takes as long as it needs to end in order."""
+    with ThreadPoolExecutor(max(1, len(processes))) as threads:
+        list(threads.map(Process.stop, processes))
 
 
 def _group_lives(group: int) -> bool:

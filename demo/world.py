@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from demo.interrupts import INTERRUPTS
 from demo.outside import Actor, Upstream
-from demo.processes import Process, free_port, program
+from demo.processes import Process, free_port, program, stop_all
 from demo.receiver import Receiver
 from drivers.blobs import DirectoryBlobs
 from drivers.sandbox.choose import open_sandbox
@@ -111,11 +112,13 @@ class DemoWorld:
 
     def close(self) -> None:
         """End every process, workers first, and take away what they left in the sandbox."""
-        for name in sorted(self.processes, key=lambda n: not n.startswith("worker")):
-            self.processes[name].stop()
-        self.processes.clear()
-        self.receiver.close()
-        asyncio.run(self._sweep())
+        with INTERRUPTS.held():
+            workers = {n for n in self.processes if n.startswith("worker")}
+            for names in (workers, self.processes.keys() - workers):
+                stop_all([self.processes[n] for n in names])
+            self.processes.clear()
+            self.receiver.close()
+            asyncio.run(self._sweep())
 
     def environment(self) -> dict[str, str]:
         """What a worker, the CLI and a person's shell need to work in this world."""
@@ -140,14 +143,8 @@ class DemoWorld:
             "PREFECT_UI_API_URL": self.api_url,
         }
         command = (
-            program("prefect"),
-            "server",
-            "start",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-        )
+            program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(self.port),
+        )  # fmt: skip
         server = self._start("prefect", command, env)
         server.wait_for(f"{self.api_url}/health", timeout_s=180)
 
@@ -237,8 +234,9 @@ class DemoWorld:
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
         logs = self.home / "logs"
         logs.mkdir(exist_ok=True)
-        process = Process(name, command, log=logs / f"{name}.log", env=env, cwd=ROOT)
-        self.processes[name] = process
+        with INTERRUPTS.held():
+            process = Process(name, command, log=logs / f"{name}.log", env=env, cwd=ROOT)
+            self.processes[name] = process
         return process
 
 
