@@ -5,8 +5,9 @@ travel in. It runs on everything that goes to a model, a tool, a log, the store 
 """
 
 import base64
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -18,9 +19,9 @@ REDACTED = "[secret]"
 
 
 def forms(secret: str) -> tuple[str, ...]:
-    """The spellings of a secret that are looked for: raw, hex, URL-encoded, and base64 at each byte offset."""
+    """The spellings of a secret that are looked for: raw, hex, URL, JSON, and base64 at each byte offset."""
     raw = secret.encode()
-    found = [secret, raw.hex(), raw.hex().upper(), quote(secret, safe="")]
+    found = [secret, raw.hex(), raw.hex().upper(), quote(secret, safe=""), json.dumps(secret)[1:-1]]
     for pad in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             # The middle of the encoding is the same wherever the secret starts; its ends depend on neighbours.
@@ -35,7 +36,7 @@ def forms(secret: str) -> tuple[str, ...]:
 class Screen:
     """Replaces every known secret by `[secret]`. `redact` twice is `redact` once."""
 
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def with_secret(self, secret: str) -> "Screen":
         """This screen, knowing one more secret."""

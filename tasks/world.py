@@ -127,8 +127,7 @@ def mcp_connector(name: str, block: McpServer, token: str | None) -> McpConnecto
         settings=block.environment,
         hidden=(str(home()),),
         binds=block.binds,
-        network=block.network,
-        private=block.private,
+        private=block.private if block.network else None,
     )
 
 

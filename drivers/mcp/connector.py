@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from drivers.mcp.exchange import CURRENT, TOO_LARGE, Exchange
 from drivers.mcp.isolation import Bind, Isolation, Launch, fenced, plain
 from drivers.mcp.listing import accept, list_all
-from drivers.mcp.masking import Mask
-from drivers.mcp.rendering import WANTS_INPUT, clip, render
+from drivers.mcp.rendering import WANTS_INPUT, clip, render, screen_of
 from drivers.mcp.upstream import Connection, Upstream
 from governance.conversation import ToolResult, ToolSpec
 from governance.errors import DriverError, Rejected, Unavailable, Unknown
+from governance.guardrails import Screen
 from governance.parts import Json
 
 if TYPE_CHECKING:
@@ -37,14 +37,15 @@ _LIST_S = 30.0
 class McpConnector:
     """One MCP server with its credential inside, over streamable HTTP or as a local process.
 
-    Connects at first use and again after a failure. For one event loop. It offers the server neither
-    sampling nor elicitation nor roots.
+    Connects at first use and again after a failure, for one event loop. Offers no sampling and no roots.
     """
 
-    def __init__(self, name: str, link: Callable[[], Link], mask: Mask, connect_s: float) -> None:
+    def __init__(
+        self, name: str, link: Callable[[], Link], screen: Screen, connect_s: float
+    ) -> None:
         self._subject = f"connector {name!r}"
         self._upstream = Upstream(self._subject, link, connect_s)
-        self._mask = mask
+        self._screen = screen
         self._left_out: Mapping[str, str] = {}
 
     @classmethod
@@ -60,7 +61,7 @@ class McpConnector:
         def link() -> HttpLink:
             return HttpLink(subject, url, held)
 
-        return cls(name, link, Mask(held.values()), connect_s)
+        return cls(name, link, screen_of(held), connect_s)
 
     @classmethod
     def stdio(
@@ -70,8 +71,7 @@ class McpConnector:
         *,
         env: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
-        network: bool = False,
-        private: tuple[IPv4Network, ...] = (),
+        private: tuple[IPv4Network, ...] | None = None,
         cwd: str | None = None,
         binds: tuple[Bind, ...] = (),
         hidden: tuple[str, ...] = (),
@@ -85,7 +85,7 @@ class McpConnector:
             command: The program, looked up in our PATH, and its arguments.
             env: Variables with credentials; their values are masked in all that the server says.
             settings: Variables that may be shown.
-            network: Whether it reaches public addresses and `private` networks; never this machine.
+            private: With it the process has a network: public addresses and these; never this machine's.
             cwd: Where it starts, seen by it; its empty home by default.
             binds: Paths of this machine it may see, each `ro` or `rw`. Its own program is seen anyway.
             hidden: Directories below a bind that it must not see, such as our state.
@@ -104,11 +104,11 @@ class McpConnector:
                 return StdioLink(subject, start, home.cleanup)
             fence: Callable[[], Launch] = partial(
                 fenced, subject, command, env=variables, binds=binds, hidden=hidden,
-                private=private if network else None, cwd=cwd,
+                private=private, cwd=cwd,
             )  # fmt: skip
             return StdioLink(subject, fence, lambda: None)
 
-        return cls(name, link, Mask((env or {}).values()), connect_s)
+        return cls(name, link, screen_of(env or {}), connect_s)
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -134,7 +134,7 @@ class McpConnector:
             raise Unavailable(error.subject, error.detail) from None
         if isinstance(answer, ToolResult):
             raise Rejected(self._subject, f"does not list its tools: {answer.text}")
-        taken, self._left_out = accept(answer)
+        taken, self._left_out = accept(answer, self._screen)
         return taken
 
     async def call(
@@ -158,7 +158,7 @@ class McpConnector:
         )
         answer = await self._ask(lambda session: session.send_request(request, answers), timeout_s)
         if isinstance(answer, types.CallToolResult):
-            return render(answer, self._mask, max_bytes)
+            return render(answer, self._screen, max_bytes)
         if isinstance(answer, types.InputRequiredResult):
             return ToolResult(WANTS_INPUT, is_error=True)
         text, cut = clip(answer.text, max_bytes)
@@ -188,7 +188,7 @@ class McpConnector:
         except ValidationError:
             raise Unknown(self._subject, "gave an answer that breaks the protocol") from None
         except DriverError as error:
-            detail = self._mask.text(error.detail)
+            detail = self._screen.text(error.detail)
             raise type(error)(error.subject, detail, error.retry_after_s) from None
         finally:
             CURRENT.reset(token)
@@ -238,7 +238,7 @@ class McpConnector:
             raise Unknown(self._subject, f"closed the connection before it answered. {words}")
         if error.code == URL_ELICITATION_REQUIRED:
             return ToolResult(WANTS_INPUT, is_error=True)
-        said = self._mask.text(error.message)
+        said = self._screen.text(error.message)
         return ToolResult(said, is_error=True, truncated=error.message == TOO_LARGE)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from governance.conversation import ToolSpec
 from governance.errors import Rejected
+from governance.guardrails import Screen
 
 if TYPE_CHECKING:
     from mcp.client.session import ClientSession
@@ -32,8 +33,10 @@ async def list_all(session: ClientSession, subject: str) -> tuple[Tool, ...]:
     raise Rejected(subject, f"has more than {_PAGES} pages of tools")
 
 
-def accept(offered: tuple[Tool, ...]) -> tuple[tuple[ToolSpec, ...], dict[str, str]]:
-    """The tools we take, and for each that we leave out the reason.
+def accept(
+    offered: tuple[Tool, ...], screen: Screen
+) -> tuple[tuple[ToolSpec, ...], dict[str, str]]:
+    """The tools we take, without our credentials, and for each that we leave out the reason.
 
     Of two tools with one name neither is taken: which of them a call would reach is the server's secret.
     """
@@ -42,22 +45,26 @@ def accept(offered: tuple[Tool, ...]) -> tuple[tuple[ToolSpec, ...], dict[str, s
     left_out: dict[str, str] = {}
     for tool in offered:
         if not _NAME.fullmatch(tool.name):
-            left_out[ascii(tool.name)[1:-1]] = "a name is 1 to 128 of A-Z a-z 0-9 _ . -"
+            left_out[screen.text(ascii(tool.name)[1:-1])] = (
+                "a name is 1 to 128 of A-Z a-z 0-9 _ . -"
+            )
+        elif not screen.clean(tool.name):
+            left_out[screen.text(tool.name)] = "its name holds a credential of ours"
         elif seen[tool.name.casefold()] > 1:
             left_out[tool.name] = (
                 f"offered {seen[tool.name.casefold()]} times, upper and lower case taken as equal"
             )
         else:
-            taken.append(_spec(tool))
+            taken.append(_spec(tool, screen))
     return tuple(taken), left_out
 
 
-def _spec(tool: Tool) -> ToolSpec:
+def _spec(tool: Tool, screen: Screen) -> ToolSpec:
     hints = tool.annotations
     return ToolSpec(
         name=tool.name,
-        description=tool.description or "",
-        input_schema=tool.input_schema,
+        description=screen.text(tool.description or ""),
+        input_schema=screen.json(tool.input_schema),
         read_only=hints.read_only_hint if hints else None,
         destructive=hints.destructive_hint if hints else None,
         idempotent=hints.idempotent_hint if hints else None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from drivers.mcp.masking import Mask
 from governance.conversation import ToolResult
+from governance.guardrails import Screen
 from governance.parts import Json, canonical
 
 if TYPE_CHECKING:
@@ -17,15 +18,26 @@ WANTS_INPUT = (
 )
 
 
-def render(answer: CallToolResult, mask: Mask, max_bytes: int) -> ToolResult:
-    """The answer as text of at most `max_bytes` UTF-8 bytes, credentials masked."""
+_SHORTEST = 8
+"""Shorter parts of a credential, such as its scheme, are too common to be taken out wherever they occur."""
+
+
+def screen_of(credentials: Mapping[str, str]) -> Screen:
+    """What takes them out of all that a server says: whoever holds one can say it."""
+    # `Bearer <token>` is echoed with and without its scheme.
+    parts = {part for c in credentials.values() for part in (c, *c.split())}
+    return Screen(tuple(sorted(part for part in parts if len(part) >= _SHORTEST)))
+
+
+def render(answer: CallToolResult, screen: Screen, max_bytes: int) -> ToolResult:
+    """The answer as text of at most `max_bytes` UTF-8 bytes, without our credentials."""
     structured = _structured(answer.structured_content)
     text = "\n".join(_line(block) for block in answer.content)
     if not answer.content and structured is not None:
         text = canonical(answer.structured_content)
     if structured is not None:
-        structured = mask.json(structured)
-    shown, cut = clip(mask.text(text), max_bytes)
+        structured = screen.json(structured)
+    shown, cut = clip(screen.text(text), max_bytes)
     if structured is not None and len(canonical(structured).encode()) > max_bytes:
         structured, cut = None, True
     return ToolResult(shown, is_error=answer.is_error, structured=structured, truncated=cut)

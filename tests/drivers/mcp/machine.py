@@ -159,7 +159,7 @@ async def _let_loose(private: tuple[IPv4Network, ...]) -> dict[str, object]:
     command = (sys.executable, str(HERE / "hostile_server.py"))
     try:
         async with McpConnector.stdio(
-            "loose", command, binds=((str(HERE), "ro"),), network=True, private=private
+            "loose", command, binds=((str(HERE), "ro"),), private=private
         ) as server:
             await server.tools()
             seconds = time.monotonic() - began

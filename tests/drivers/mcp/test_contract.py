@@ -114,7 +114,7 @@ async def test_an_answer_that_looks_like_a_lost_connection_is_still_an_answer(
 async def test_a_credential_echoed_in_an_error_is_masked(connector: McpConnector) -> None:
     result = await ask(connector, "leak")
     assert result.is_error
-    assert "[credential]" in result.text
+    assert "[secret]" in result.text
     assert CANARY not in result.text
 
 

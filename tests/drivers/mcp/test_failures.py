@@ -182,7 +182,7 @@ async def test_a_process_that_ends_at_once_says_its_last_words_without_the_crede
             await connector.tools()
     assert str(failed.value) == (
         "connector 'x': no MCP session: The process ended with exit code 7 and wrote to stderr: "
-        "cannot log in with [credential]"
+        "cannot log in with [secret]"
     )
 
 

@@ -60,7 +60,7 @@ async def test_without_the_programs_it_takes_it_is_refused_with_the_way_out(
     for name in ("bwrap", "nsenter"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(tmp_path))
-    async with McpConnector.stdio("x", (sys.executable, HOSTILE), network=True) as connector:
+    async with McpConnector.stdio("x", (sys.executable, HOSTILE), private=()) as connector:
         with pytest.raises(Rejected) as failed:
             await connector.tools()
     assert str(failed.value) == (
@@ -71,7 +71,7 @@ async def test_without_the_programs_it_takes_it_is_refused_with_the_way_out(
 
 async def test_a_server_that_does_not_start_says_why_and_leaves_nothing_open() -> None:
     before = os.listdir("/proc/self/fd")
-    connector = McpConnector.stdio("x", (sys.executable, "-c", "no"), network=True, cwd="/nowhere")
+    connector = McpConnector.stdio("x", (sys.executable, "-c", "no"), private=(), cwd="/nowhere")
     async with connector:
         with pytest.raises(Exception, match="Can't chdir to /nowhere"):
             await connector.tools()
@@ -81,7 +81,7 @@ async def test_a_server_that_does_not_start_says_why_and_leaves_nothing_open() -
 
 async def test_the_way_out_ends_with_the_connection() -> None:
     async with McpConnector.stdio(
-        "x", (sys.executable, HOSTILE), binds=((str(HERE), "ro"),), network=True
+        "x", (sys.executable, HOSTILE), binds=((str(HERE), "ro"),), private=()
     ) as connector:
         await connector.tools()
         assert len(_ways_out(os.getpid())) == 1
@@ -94,7 +94,7 @@ def test_a_killed_worker_leaves_neither_server_nor_way_out() -> None:
         "from drivers.mcp import McpConnector\n"
         "async def main():\n"
         f"    place = (({str(HERE)!r}, 'ro'),)\n"
-        f"    connector = McpConnector.stdio('x', (sys.executable, {HOSTILE!r}), binds=place, network=True)\n"
+        f"    connector = McpConnector.stdio('x', (sys.executable, {HOSTILE!r}), binds=place, private=())\n"
         "    await connector.tools()\n"
         "    print('up', flush=True)\n"
         "    await asyncio.sleep(60)\n"
