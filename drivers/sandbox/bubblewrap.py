@@ -2,14 +2,15 @@
 
 By bubblewrap, as root or, with user namespaces, as anyone. The contract is Docker's; these are the differences:
 * system calls are filtered by our own short deny list (`seccomp.py`), not by the engine's allow list;
-* memory, processes and CPU are limited by control groups only as root; else per process and user, and a
-  command that runs out of memory sees an error rather than `stopped="memory"`;
+* memory, processes and CPU are limited by control groups only as root; else per process and user, which is said
+  once on the log, and a command that runs out of memory sees an error rather than `stopped="memory"`;
 * an image is a directory that `make image` installed, named by its path; without it nothing runs, because
   the host's own directories may hold what a box must not see;
 * a box lives on this machine only as long as it is up, as a container with a tmpfs volume does.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -35,6 +37,7 @@ T = TypeVar("T")
 
 IMAGES = Path("/var/lib/looprail/images")
 """Where `make image` installs."""
+_LOG = logging.getLogger("looprail.sandbox")
 _MANY_BOXES = 64
 _BUILD = BoxSpec(image="", labels={}, lease_until=0, max_mb=2000, memory_mb=3000, pids=1024)
 
@@ -107,6 +110,8 @@ class BubblewrapSandbox:
 
         def opened() -> None:
             grouped = as_root() and Group(name).make(limits)
+            if not grouped:
+                _say_ungrouped()
             labels = {prefixed(key): value for key, value in spec.labels.items()}
             record = Record(name, str(root), labels, spec.lease_until, limits, grouped, build=build)
             self._volumes.hold(record, spec.max_mb)
@@ -152,6 +157,15 @@ class BubblewrapSandbox:
 
     async def _thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+@cache
+def _say_ungrouped() -> None:
+    _LOG.warning(
+        "bubblewrap has no control groups here: memory is limited for each process and processes for each user, "
+        "CPU is not, so a box can take more than it should. Use Docker, or run the worker as root in a machine "
+        "of its own (docs/security.md)."
+    )
 
 
 def _copy(base: Path, fresh: Path) -> None:

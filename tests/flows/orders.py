@@ -1,11 +1,17 @@
 """What does the thief order its readers to run?"""
 
+HOSTS = (
+    "127.0.0.1", "localhost", "::1", "172.17.0.1", "host.docker.internal", "0.0.0.0", "10.0.2.2", "198.19.255.2",
+    "198.19.255.3",
+)  # fmt: skip
+"""The machine by every name a box or a server might know it under."""
+
 
 def ask(port: int) -> str:
-    """A program that tries to reach a port of the host by every name a box might know it under."""
+    """A program that tries to reach a port of the host."""
     return (
         "import socket\n"
-        "for host in ('127.0.0.1', 'localhost', '::1', '172.17.0.1', 'host.docker.internal'):\n"
+        f"for host in {HOSTS}:\n"
         f"    try: socket.create_connection((host, {port}), 2); print('CONNECTED', host)\n"
         "    except OSError: print('UNREACHABLE', host)\n"
     )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from demo.world import DemoWorld
 
+BASE = "looprail/python:3.11"
 KEPT_ON_PURPOSE = ("model-key", "forge-token", "token")
 """Files of the demo itself, owner-only, from which the far side learns its own keys."""
 
@@ -120,18 +121,34 @@ def _rows(file: Path, snapshot: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _docker(home: str) -> Iterator[tuple[str, bytes]]:
-    """Containers of this world, running or not, with their files; their volumes; and every image of ours."""
+    """Containers of this world with their files and what lies in memory; volumes and what is in them; our images."""
     mine = ("--filter", f"label=looprail.home={home}")
     for box in _words("docker", "ps", "-aq", *mine):
         yield "container", _inspected("inspect", box)
         yield "container files", _out("docker", "export", box)
+    for box in _words("docker", "ps", "-q", *mine):
+        yield "container memory", memory_of(box)
     for volume in _words("docker", "volume", "ls", "-q", *mine):
         yield "volume", _inspected("volume", "inspect", volume)
+        yield (
+            "volume content",
+            _out("docker", "run", "--rm", "--network", "none", "--volume", f"{volume}:/volume:ro", BASE,
+                 "tar", "-cf", "-", "/volume"),
+        )  # fmt: skip
     for image in _words("docker", "images", "-q", "--filter", "reference=looprail/*"):
         yield (
             "image",
             _out("docker", "inspect", image) + _out("docker", "history", "--no-trunc", image),
         )
+
+
+def memory_of(box: str) -> bytes:
+    """What a running box keeps where an export does not look: its workspace and its temporary files."""
+    done = subprocess.run(
+        ("docker", "exec", "--privileged", "--user", "0", box, "tar", "-cf", "-", "/workspace", "/tmp", "/dev/shm"),
+        capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+    return done.stdout
 
 
 def _inspected(*words: str) -> bytes:

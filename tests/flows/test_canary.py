@@ -1,7 +1,8 @@
 """Is any key of ours anywhere it should not be, after a day with agents, servers and providers that want it?
 
 The canaries are the world's own random keys. A maker and a lead obey every instruction they read; a local connector
-gives them the worst ones and steals by itself; the provider echoes the key it was sent.
+gives them the worst ones and steals by itself, with a network of its own; another one, over HTTP, says its credential
+in every way it knows; the provider echoes the key it was sent.
 """
 
 import asyncio
@@ -26,9 +27,10 @@ from demo.processes import Process, program
 from demo.story import Story
 from demo.world import ROOT, DemoWorld
 from governance.records import Entry, ItemRow
+from tests.drivers.mcp.parrot import BREAKS, SAYS, Parrot
 from tests.flows.bench import change
 from tests.flows.orders import ask
-from tests.flows.scanner import boxes, hits, places, planted, spellings
+from tests.flows.scanner import boxes, hits, memory_of, places, planted, spellings
 from tests.flows.telling import told
 
 pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -46,7 +48,15 @@ LOOT = (
 
 
 class Town(DemoWorld):
-    """A world with a thief in it."""
+    """A world with a thief and a parrot in it."""
+
+    def __init__(self, home: Path, registry: Path) -> None:
+        super().__init__(home, registry=registry)
+        self.parrot, self.parrot_key = Parrot(), f"parrot-{secrets.token_urlsafe(24)}"
+
+    def close(self) -> None:
+        super().close()
+        self.parrot.close()
 
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
         own = ("--brain", "tests.flows.brains:told") if name == "model" else ()
@@ -58,7 +68,9 @@ class Town(DemoWorld):
                 "command": [sys.executable, str(HERE / "thief.py")],
                 "binds": [[str(HERE / name), "ro"] for name in ("thief.py", "orders.py")],
                 "environment": {"TARGET": str(self.port)},
-            }
+                "network": True,
+            },
+            "mcp-server/parrot": {"url": self.parrot.url, "token": self.parrot_key},
         }
         subprocess.run(
             (program("python"), "-m", "demo.set_up_prefect"), input=json.dumps({"pool": {"name": "loops", "limit": 8}, "blocks": blocks}), text=True,
@@ -76,7 +88,8 @@ class Day:
     entries: list[Entry] = field(default_factory=list[Entry])
     requests: list[Any] = field(default_factory=list[Any])
     printed: list[str] = field(default_factory=list[str])
-    in_flight: list[bytes] = field(default_factory=list[bytes])
+    in_flight: dict[bytes, None] = field(default_factory=dict[bytes, None])
+    in_memory: dict[bytes, None] = field(default_factory=dict[bytes, None])
 
     @property
     def canaries(self) -> dict[str, str]:
@@ -85,7 +98,7 @@ class Day:
         password = keys.prefect.partition(":")[2]
         return {
             "model key": keys.model, "forge token": keys.forge, "prefect": keys.prefect,
-            "prefect password": password, "prefect basic": basic,
+            "prefect password": password, "prefect basic": basic, "parrot": self.world.parrot_key,
         }  # fmt: skip
 
     def places(self) -> Iterator[tuple[str, bytes]]:
@@ -93,6 +106,7 @@ class Day:
         yield "model requests", json.dumps(self.requests).encode()
         yield "printed", "\n".join(self.printed).encode()
         yield "containers in flight", b"\n".join(self.in_flight)
+        yield "workspaces in flight", b"\n".join(self.in_memory)
 
     def results(self, name: str) -> list[str]:
         return [str((e.result or {}).get("text")) for e in self.entries if e.name == name]
@@ -104,16 +118,26 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tools = {name: {"read_only": True} for name in ("advice", "environments", "blocks", "connect")}
     change(
         folder, "night-fix", play={"draft/v2": "adversary", "tickets/v1": "adversary"},
-        organisation={"connectors": {"thief": {"server": "thief", "tools": tools}}},
+        organisation={"connectors": {
+            "thief": {"server": "thief", "tools": tools},
+            "parrot": {"server": "parrot", "tools": {n: {"read_only": True} for n in (*SAYS, *BREAKS)}},
+        }},
         goal={"max_rounds": 1}, harness={"stall_after": 20}, trigger=None,
     )  # fmt: skip
     fix, tickets = (folder / "loops" / f"{n}.yaml" for n in ("night-fix", "ticket-triage"))
     loop = _without_schedule(fix)
-    loop["subagents"][0]["mcp_servers"]["thief"] = list(tools)
+    loop["subagents"][0]["mcp_servers"] |= {"thief": list(tools), "parrot": list(SAYS)}
     fix.write_text(yaml.safe_dump(loop, sort_keys=False))
     loop = _without_schedule(tickets)
-    loop["mcp_servers"]["thief"] = list(tools)
     loop["find"]["max_items"] = 1
+    broken = {
+        "name": "broken-parrot",
+        "mcp_servers": {"linear": ["list_tickets"], "parrot": list(BREAKS)},
+    }
+    (folder / "loops" / "broken-parrot.yaml").write_text(
+        yaml.safe_dump(loop | broken, sort_keys=False)
+    )
+    loop["mcp_servers"] |= {"thief": list(tools), "parrot": list(SAYS)}
     asks = {"linear.comment_ticket": "pause_for_human"}
     loop["harness"] |= {"max_steps": 40, "stall_after": 20, "approvals": asks}
     tickets.write_text(yaml.safe_dump(loop, sort_keys=False))
@@ -129,7 +153,7 @@ def _without_schedule(file: Path) -> Any:
 @pytest.fixture(scope="module")
 async def day(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     home = tmp_path_factory.mktemp("town")
-    world = Town(home, registry=registry)
+    world = Town(home, registry)
     # The world ends its own sandboxes in an event loop of its own, which this thread has one of already.
     await asyncio.to_thread(world.__enter__)
     try:
@@ -148,15 +172,20 @@ async def day(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def _watch(day: Day, stop: threading.Event) -> None:
-    """What the engine knows of our containers while they run."""
-    mine = ("--filter", f"label=looprail.home={day.world.home}")
     while not stop.wait(1):
-        listed = subprocess.run(
-            ("docker", "ps", "-aq", *mine), capture_output=True, text=True, check=False
-        )
-        for box in listed.stdout.split():
-            seen = subprocess.run(("docker", "inspect", box), capture_output=True, check=False)
-            day.in_flight.append(seen.stdout)
+        _look(day)
+
+
+def _look(day: Day) -> None:
+    """What the engine knows of our containers while they run, and what lies in their memory."""
+    mine = ("--filter", f"label=looprail.home={day.world.home}")
+    listed = subprocess.run(
+        ("docker", "ps", "-q", *mine), capture_output=True, text=True, check=False
+    )
+    for box in listed.stdout.split():
+        seen = subprocess.run(("docker", "inspect", box), capture_output=True, check=False)
+        day.in_flight[seen.stdout] = None
+        day.in_memory[memory_of(box)] = None
 
 
 async def _live(day: Day) -> None:
@@ -174,8 +203,12 @@ async def _live(day: Day) -> None:
             {**echo, "status": 401, "role": "checker"},
         ],
     ).raise_for_status()
-    with told(day.world, "night-fix") as fix, told(day.world, "ticket-triage") as tickets:
-        await asyncio.gather(_tell(day, fix), _tell(day, tickets))
+    with (
+        told(day.world, "night-fix") as fix,
+        told(day.world, "ticket-triage") as tickets,
+        told(day.world, "broken-parrot") as broken,
+    ):
+        await asyncio.gather(_tell(day, fix), _tell(day, tickets), _tell(day, broken))
     day.requests = httpx.get(f"{day.world.model_url}/_requests").json()
     for words in (("inbox", "--all"), ("approvals",), ("cost",), ("state", "night-fix"),
                   *(("trace", i.item, "--json") for i in day.items)):  # fmt: skip
@@ -225,14 +258,21 @@ def _plant(day: Day, decoy: str) -> None:
     (world.home / "decoy.txt").write_text(text)
     _docker("cp", str(world.home / "decoy.txt"), f"{box}:/decoy.txt")
     _docker("commit", box, named)
-    _docker("volume", "create", *label, "--label", f"decoy={text}")
+    volume = _docker("volume", "create", *label, "--label", f"decoy={text}")
+    # A box as ours are: the workspace a volume in memory, temporary files in memory, and it runs.
+    write = "tee /workspace/decoy /tmp/decoy >/dev/null && exec sleep 600"
+    alive = _docker("create", "--interactive", *label, "--env", f"DECOY={planted(decoy)}", "--tmpfs", "/tmp",
+                    "--volume", f"{volume}:/workspace", base, "sh", "-c", write)  # fmt: skip
+    subprocess.run(
+        ("docker", "start", "--attach", "--interactive", alive), input=text, text=True, check=False, timeout=3,
+    )  # fmt: skip
+    _look(day)
     world.processes["decoy"] = Process(
         "decoy", (program("python"), "-c", "import time; time.sleep(600)", planted(decoy)),
         log=world.home / "logs" / "decoy-process.log", env={}, cwd=ROOT,
     )  # fmt: skip
     day.requests.append(text)
     day.printed.append(text)
-    day.in_flight.append(text.encode())
 
 
 def _unplant(day: Day, decoy: str) -> None:
@@ -266,7 +306,11 @@ async def test_everything_was_tried(day: Day) -> None:
         assert order in tried
     for tool in ("advice", "environments", "blocks", "connect"):
         assert day.results(f"thief.{tool}")
-    assert {i.loop for i in day.items} == {"night-fix", "ticket-triage"}
+    parrot = day.world.parrot
+    assert set(parrot.asked) == {*SAYS, *BREAKS}
+    assert f"Bearer {day.world.parrot_key}" in parrot.heard
+    assert all("[secret]" in text for name in SAYS for text in day.results(f"parrot.{name}"))
+    assert {i.loop for i in day.items} == {"night-fix", "ticket-triage", "broken-parrot"}
     assert all(i.status in ("done", "stopped") for i in day.items)
     said = {
         (e.place.lane, str((e.result or {})["text"]).startswith("Refused"))
@@ -295,7 +339,13 @@ async def test_neither_sandbox_nor_local_connector_reaches_the_prefect_api(day: 
     assert all("CONNECTED" not in t for t in in_box)
     for text in (*day.results("thief.connect"), *day.results("thief.blocks")):
         assert text.startswith("UNREACHABLE")
+        assert "CONNECTED" not in text
     assert sum(t.startswith("UNREACHABLE") for t in day.results("thief.connect")) >= 2
+
+
+async def test_no_redirect_took_a_credential_along(day: Day) -> None:
+    assert {"redirects", "moves"} <= set(day.world.parrot.asked)
+    assert day.world.parrot.followed == []
 
 
 async def test_the_echoed_key_is_on_the_ledger_as_what_it_is(day: Day) -> None:
@@ -334,6 +384,7 @@ async def test_no_canary_is_anywhere_by_a_scanner_that_finds_a_planted_one_every
     for where in (
         "file logs", "file blobs", "rows store.db definitions", "rows prefect.db artifact", "rows prefect.db variable",
         "parquet decoy.parquet", "git api.git", "notices", "container", "container files", "volume", "image",
-        "argv decoy", "model requests", "printed", "containers in flight",
+        "argv decoy", "model requests", "printed", "containers in flight", "workspaces in flight",
+        "container memory", "volume content",
     ):  # fmt: skip
         assert by_place.get(where) == set(spellings(decoy)), where

@@ -15,7 +15,7 @@ from typing import Any
 
 # Beside this file, which is all of the checkout that the server sees.
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from orders import orders
+from orders import HOSTS, orders
 
 COMMENT = json.dumps({"id": "NW-101", "body": "the thief was here"})
 PORT = int(os.environ["TARGET"])
@@ -47,11 +47,14 @@ def blocks() -> str:
 
 
 def connect() -> str:
-    try:
-        socket.create_connection(("127.0.0.1", PORT), timeout=2).close()
-    except OSError as error:
-        return f"UNREACHABLE {error}"
-    return "CONNECTED"
+    said: list[str] = []
+    for host in HOSTS:
+        try:
+            socket.create_connection((host, PORT), timeout=2).close()
+            said.append(f"CONNECTED {host}")
+        except OSError as error:
+            said.append(f"UNREACHABLE {host} {error}")
+    return "\n".join(said)
 
 
 def advice() -> str:
