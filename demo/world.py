@@ -92,7 +92,7 @@ class DemoWorld:
         return str(self.home / "blobs")
 
     def __enter__(self) -> "DemoWorld":
-        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "tmp").mkdir(parents=True, exist_ok=True)
         try:
             outside = self._start_outside()
             self.start_prefect()
@@ -133,7 +133,7 @@ class DemoWorld:
             "LOOPRAIL_HOME": str(self.home),
             "LOOPRAIL_REGISTRY": str(self.registry),
         }
-        return {**_plain_environment(), **ours}
+        return {**self._plain(), **ours}
 
     def start_prefect(self) -> None:
         """A server on SQLite with a password from the first day."""
@@ -182,7 +182,7 @@ class DemoWorld:
         models = {"model": self.model, **{f"model-{n}": a for n, a in self.actors.items()}}
         for forge in forges.values():
             forge.repository.parent.mkdir(parents=True, exist_ok=True)
-        plain = _plain_environment()
+        plain = self._plain()
         return (
             *((self._start(n, u.command(token), plain), u.url) for n, u in forges.items()),
             *(
@@ -231,6 +231,12 @@ class DemoWorld:
                 sandbox = await open_sandbox(kind, blobs=blobs, state_dir=self.home / "sandbox")
                 await sandbox.end({"looprail.home": str(self.home)})
 
+    def _plain(self) -> dict[str, str]:
+        """Our own environment without anything of Prefect's, Anthropic's or Looprail's; temporary files are the world's."""
+        mine = ("PREFECT_", "ANTHROPIC_", "LOOPRAIL_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(mine)}
+        return {**kept, "TMPDIR": str(self.home / "tmp")}
+
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
         logs = self.home / "logs"
         logs.mkdir(exist_ok=True)
@@ -238,9 +244,3 @@ class DemoWorld:
             process = Process(name, command, log=logs / f"{name}.log", env=env, cwd=ROOT)
             self.processes[name] = process
         return process
-
-
-def _plain_environment() -> dict[str, str]:
-    """Our own environment without anything of Prefect's, Anthropic's or Looprail's in it."""
-    mine = ("PREFECT_", "ANTHROPIC_", "LOOPRAIL_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(mine)}
