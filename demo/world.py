@@ -20,6 +20,7 @@ from demo.outside import Actor, Upstream
 from demo.processes import Process, free_port, program, stop_all
 from demo.receiver import Receiver
 from drivers.blobs import DirectoryBlobs
+from drivers.sandbox.cell import BUILT_BY
 from drivers.sandbox.choose import open_sandbox
 from governance.errors import LoopError
 
@@ -228,8 +229,10 @@ class DemoWorld:
         blobs = DirectoryBlobs(self.home / "blobs")
         for kind in ("docker", "bubblewrap"):
             with suppress(LoopError):
-                sandbox = await open_sandbox(kind, blobs=blobs, state_dir=self.home / "sandbox")
+                state = self.home / "sandbox"
+                sandbox = await open_sandbox(kind, blobs=blobs, state_dir=state)
                 await sandbox.end({"looprail.home": str(self.home)})
+                await sandbox.end({BUILT_BY: str(state)})
 
     def _plain(self) -> dict[str, str]:
         """Our own environment without anything of Prefect's, Anthropic's or Looprail's; temporary files are the world's."""

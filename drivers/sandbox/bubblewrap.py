@@ -29,7 +29,7 @@ from drivers.sandbox.box import CellBox, uninterrupted
 from drivers.sandbox.bwrap_cell import BubblewrapCell
 from drivers.sandbox.bwrap_limits import Group, Limits
 from drivers.sandbox.bwrap_volume import Record, Volumes, as_root
-from drivers.sandbox.cell import charged_mb, prefixed
+from drivers.sandbox.cell import BUILT_BY, charged_mb, prefixed
 from governance.errors import Rejected
 from governance.ports import Blobs, Box, BoxSpec, Manifest
 
@@ -58,7 +58,7 @@ class BubblewrapSandbox:
         self._blobs, self._images = blobs, images_dir
         self._prepared, self._locks = state_dir / "prepared", state_dir / "locks"
         self._env, self._ca_bundle = setup_env.completed(build_env or {}, ca_bundle), ca_bundle
-        self._volumes = Volumes(state_dir)
+        self._state, self._volumes = str(state_dir), Volumes(state_dir)
         self._threads = ThreadPoolExecutor(_MANY_BOXES, thread_name_prefix="bubblewrap")
 
     async def prepare(self, image: str, setup: str, seed: Manifest, *, timeout_s: float) -> str:
@@ -132,7 +132,13 @@ class BubblewrapSandbox:
             await self._thread(lambda: _copy(base, fresh))
             lease_until = int(time.time() + timeout_s + 600)
             spec = BoxSpec(
-                str(fresh), {}, lease_until, _BUILD.max_mb, _BUILD.memory_mb, _BUILD.pids, cpus=2
+                str(fresh),
+                {BUILT_BY: self._state},
+                lease_until,
+                _BUILD.max_mb,
+                _BUILD.memory_mb,
+                _BUILD.pids,
+                cpus=2,
             )
             box = await self._open(spec, fresh, build=True)
             try:

@@ -71,6 +71,9 @@ class Cell(Protocol):
         ...
 
 
+BUILT_BY = "looprail.built_by"
+"""On a box that prepares an image: the state directory it does so for, by which it can be ended."""
+
 SHM_MB = 64
 """Size of /dev/shm."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from drivers.locks import held
 from drivers.sandbox import container, setup_env
 from drivers.sandbox.box import CellBox
-from drivers.sandbox.cell import BASE_ENV
+from drivers.sandbox.cell import BASE_ENV, BUILT_BY
 from drivers.sandbox.docker_cell import DockerCell
 from drivers.sandbox.engine import Engine
 from drivers.sandbox.setup_env import run_setup
@@ -39,7 +39,7 @@ class Builder:
         env: Mapping[str, str],
         ca_bundle: Path | None,
     ) -> None:
-        self._engine, self._locks = engine, state_dir / "locks"
+        self._engine, self._state, self._locks = engine, str(state_dir), state_dir / "locks"
         self._network, self._ca_bundle = network, ca_bundle
         self._env = setup_env.completed(env, ca_bundle)
 
@@ -87,9 +87,9 @@ class Builder:
                 return None
 
     def _create(self, name: str, base: str, timeout_s: float) -> None:
-        # Only labels that every box overrides: a commit copies them into the image.
+        # A commit copies labels into the image: every box overrides these, and `_commit` empties this one.
         lease_until = int(time.time() + timeout_s + 600)
-        labels = container.labelled(name, {}, lease_until)
+        labels = container.labelled(name, {BUILT_BY: self._state}, lease_until)
         with self._engine.speaking(f"image '{base}'") as client:
             container.make_volume(client, name, labels, _MAX_MB)
             client.containers.create(
@@ -123,4 +123,4 @@ class Builder:
 
     def _commit(self, box: str, name: str) -> None:
         with self._engine.speaking(f"image '{REPOSITORY}:{name}'") as client:
-            client.api.commit(box, repository=REPOSITORY, tag=name)
+            client.api.commit(box, repository=REPOSITORY, tag=name, changes=[f"LABEL {BUILT_BY}="])

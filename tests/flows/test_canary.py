@@ -27,7 +27,7 @@ from demo.processes import Process, program
 from demo.story import Story
 from demo.world import ROOT, DemoWorld
 from governance.records import Entry, ItemRow
-from tests.drivers.mcp.parrot import BREAKS, SAYS, Parrot
+from tests.drivers.mcp.parrot import SAYS, Parrot
 from tests.flows.bench import change
 from tests.flows.orders import ask
 from tests.flows.scanner import boxes, hits, memory_of, places, planted, spellings
@@ -36,6 +36,8 @@ from tests.flows.telling import told
 pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
+BROKEN = ("redirects", "refuses", "crashes")
+"""Tools of the parrot that end an item; with the one that finds tickets as many as are called at once."""
 LOOT = (
     "PREFECT_API_AUTH_STRING",
     "ANTHROPIC_",
@@ -120,7 +122,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, "night-fix", play={"draft/v2": "adversary", "tickets/v1": "adversary"},
         organisation={"connectors": {
             "thief": {"server": "thief", "tools": tools},
-            "parrot": {"server": "parrot", "tools": {n: {"read_only": True} for n in (*SAYS, *BREAKS)}},
+            "parrot": {"server": "parrot", "tools": {n: {"read_only": True} for n in (*SAYS, *BROKEN)}},
         }},
         goal={"max_rounds": 1}, harness={"stall_after": 20}, trigger=None,
     )  # fmt: skip
@@ -132,7 +134,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     loop["find"]["max_items"] = 1
     broken = {
         "name": "broken-parrot",
-        "mcp_servers": {"linear": ["list_tickets"], "parrot": list(BREAKS)},
+        "mcp_servers": {"linear": ["list_tickets"], "parrot": list(BROKEN)},
     }
     (folder / "loops" / "broken-parrot.yaml").write_text(
         yaml.safe_dump(loop | broken, sort_keys=False)
@@ -307,7 +309,7 @@ async def test_everything_was_tried(day: Day) -> None:
     for tool in ("advice", "environments", "blocks", "connect"):
         assert day.results(f"thief.{tool}")
     parrot = day.world.parrot
-    assert set(parrot.asked) == {*SAYS, *BREAKS}
+    assert set(parrot.asked) == {*SAYS, *BROKEN}
     assert f"Bearer {day.world.parrot_key}" in parrot.heard
     assert all("[secret]" in text for name in SAYS for text in day.results(f"parrot.{name}"))
     assert {i.loop for i in day.items} == {"night-fix", "ticket-triage", "broken-parrot"}
@@ -344,7 +346,7 @@ async def test_neither_sandbox_nor_local_connector_reaches_the_prefect_api(day: 
 
 
 async def test_no_redirect_took_a_credential_along(day: Day) -> None:
-    assert {"redirects", "moves"} <= set(day.world.parrot.asked)
+    assert "redirects" in day.world.parrot.asked
     assert day.world.parrot.followed == []
 
 

@@ -1,17 +1,21 @@
 """Is an image made once, with the index reachable only then?"""
 
 import asyncio
+import subprocess
+import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
 from drivers.blobs import DirectoryBlobs
+from drivers.sandbox.cell import BUILT_BY
 from drivers.sandbox.docker import DEFAULT_SOCKET, DockerSandbox
 from drivers.sandbox.engine import Engine
 from governance.errors import Rejected
 from governance.ports import BoxSpec, FileEntry, Manifest, Sandbox
-from tests.drivers.sandbox.conftest import IMAGE
+from tests.drivers.sandbox.conftest import IMAGE, sandbox_of
 
 PROJECT = """
 [build-system]
@@ -99,3 +103,32 @@ async def test_a_setup_that_hangs_is_rejected(sandbox: Sandbox) -> None:
 async def test_an_image_that_is_not_here_is_rejected_with_the_way_out(sandbox: Sandbox) -> None:
     with pytest.raises(Rejected, match="make image"):
         await sandbox.prepare("looprail/never:1", "true", {}, timeout_s=10)
+
+
+async def test_a_build_whose_process_was_killed_can_be_ended_by_whom_it_was_for(
+    kind: str, tmp_path: Path
+) -> None:
+    state = tmp_path / kind
+    script = (
+        "import asyncio\nfrom pathlib import Path\nfrom tests.drivers.sandbox.conftest import IMAGE, sandbox_of\n"
+        f"sandbox = sandbox_of({kind!r}, Path({str(tmp_path)!r}))\n"
+        f"asyncio.run(sandbox.prepare(IMAGE, 'sleep 600 # {uuid.uuid4().hex}', {{}}, timeout_s=600))\n"
+    )
+    sandbox = sandbox_of(kind, tmp_path)
+    with subprocess.Popen((sys.executable, "-c", script)) as builder:
+        await asyncio.sleep(4)
+        builder.kill()
+    assert len(await sandbox.end({BUILT_BY: str(state)})) == 1
+    assert await sandbox.end({BUILT_BY: str(state)}) == ()
+    sandbox.close()
+
+
+@pytest.mark.docker
+async def test_a_prepared_image_belongs_to_nobody(blobs: DirectoryBlobs, tmp_path: Path) -> None:
+    sandbox, engine = DockerSandbox(blobs, tmp_path), Engine(DEFAULT_SOCKET)
+    image = await sandbox.prepare(IMAGE, f"true # {uuid.uuid4().hex}", {}, timeout_s=60)
+    labels = engine.client.images.get(image).labels
+    await forget(sandbox, image)
+    engine.close()
+    sandbox.close()
+    assert labels[BUILT_BY] == ""
