@@ -1,11 +1,13 @@
 """Does everything that ends before it is done say why, everywhere a person may look?"""
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -404,6 +406,22 @@ async def test_a_repository_that_is_not_there_ends_the_item_before_anything_is_p
         bench, state, item, "refused_outside", "does not appear to be a git repository",
         "'repository/northwind-api'", "`loops connect repository northwind-api --replace`",
     )  # fmt: skip
+    assert await bench.ledger(item) == []
+
+
+async def test_where_nothing_isolates_an_item_ends_within_seconds_with_the_install_line(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await bench.begin("no-isolation", FIX)
+    found = await one_item(bench, FIX)
+    for name in ("git", "sh"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    began = time.monotonic()
+    state, item = await bench.work(found)
+    assert time.monotonic() - began < 30
+    await told_everywhere(bench, state, item, "unavailable", "'apt-get install bubblewrap'")
     assert await bench.ledger(item) == []
 
 
