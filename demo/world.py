@@ -100,9 +100,10 @@ class DemoWorld:
             for process, url in outside:
                 process.wait_for(url, timeout_s=180, status=(200, 401, 404, 405))
             self._set_up_prefect()
-            self.deploy()
+            # Workers take seconds to come up; deploying takes as long.
             for n in range(self._workers):
                 self.start_worker(f"worker-{n}")
+            self.deploy()
         except BaseException:
             self.close()
             raise
