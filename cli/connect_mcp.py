@@ -81,7 +81,8 @@ def mcp(
 
     block = McpServer(
         url=url, command=command, token=secret(key) if key else None, token_variable=token_variable,
-        binds=bound, network=network, private=tuple(_network(n) for n in private), personal_of=key.personal_of if key else None,
+        binds=bound, network=network, private=tuple(_network(n) for n in private),
+        personal_of=key.personal_of if key else None,
     )  # fmt: skip
     said = keep(
         (Document(document, block, taken),), lambda: try_mcp(name, block, key.value if key else None),
