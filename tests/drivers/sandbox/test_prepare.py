@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from drivers.blobs import DirectoryBlobs
+from drivers.sandbox import container
+from drivers.sandbox.bwrap_volume import Volumes
 from drivers.sandbox.cell import BUILT_BY
 from drivers.sandbox.docker import DEFAULT_SOCKET, DockerSandbox
 from drivers.sandbox.engine import Engine
@@ -116,11 +118,22 @@ async def test_a_build_whose_process_was_killed_can_be_ended_by_whom_it_was_for(
     )
     sandbox = sandbox_of(kind, tmp_path)
     with subprocess.Popen((sys.executable, "-c", script)) as builder:
-        await asyncio.sleep(4)
+        while not _building(kind, state):
+            assert builder.poll() is None
+            await asyncio.sleep(0.2)
         builder.kill()
     assert len(await sandbox.end({BUILT_BY: str(state)})) == 1
     assert await sandbox.end({BUILT_BY: str(state)}) == ()
     sandbox.close()
+
+
+def _building(kind: str, state: Path) -> bool:
+    if kind == "bubblewrap":
+        return any(record.holder for record in Volumes(state).all())
+    engine = Engine(DEFAULT_SOCKET)
+    found = container.boxes(engine, {BUILT_BY: str(state)})
+    engine.close()
+    return bool(found)
 
 
 @pytest.mark.docker
