@@ -4,7 +4,6 @@ Public IPv4 ones. Private ones only where declared, and never this machine's own
 addresses, nor any of IPv6.
 """
 
-import re
 import sys
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
@@ -29,8 +28,6 @@ PRIVATE = tuple(
     )
 )  # fmt: skip
 """Only when declared, as are the networks this machine is directly in."""
-
-_LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 
 
 def rules(private: tuple[IPv4Network, ...]) -> str:
@@ -64,7 +61,17 @@ def _set(networks: Iterable[IPv4Network]) -> str:
 
 def _own() -> list[IPv4Network]:
     """Every address of this machine, whatever its interface."""
-    return [IPv4Network(found) for found in _LOCAL.findall(Path("/proc/net/fib_trie").read_text())]
+    found: list[IPv4Network] = []
+    address = ""
+    for line in Path("/proc/net/fib_trie").read_text().splitlines():
+        match line.split():
+            case ["|--", address]:
+                pass
+            case [length, "host", "LOCAL"]:
+                found.append(IPv4Network(f"{address}{length}", strict=False))
+            case _:
+                pass
+    return found
 
 
 def _adjacent() -> list[IPv4Network]:
