@@ -262,12 +262,10 @@ def _plant(day: Day, decoy: str) -> None:
     _docker("commit", box, named)
     volume = _docker("volume", "create", *label, "--label", f"decoy={text}")
     # A box as ours are: the workspace a volume in memory, temporary files in memory, and it runs.
-    write = "tee /workspace/decoy /tmp/decoy >/dev/null && exec sleep 600"
-    alive = _docker("create", "--interactive", *label, "--env", f"DECOY={planted(decoy)}", "--tmpfs", "/tmp",
-                    "--volume", f"{volume}:/workspace", base, "sh", "-c", write)  # fmt: skip
-    subprocess.run(
-        ("docker", "start", "--attach", "--interactive", alive), input=text, text=True, check=False, timeout=3,
-    )  # fmt: skip
+    alive = _docker("run", "--detach", *label, "--env", f"DECOY={planted(decoy)}", "--tmpfs", "/tmp",
+                    "--volume", f"{volume}:/workspace", base, "sleep", "600")  # fmt: skip
+    write = ("docker", "exec", "-i", alive, "sh", "-c", "tee /workspace/decoy >/tmp/decoy")
+    subprocess.run(write, input=text, text=True, check=True, timeout=60)
     _look(day)
     world.processes["decoy"] = Process(
         "decoy", (program("python"), "-c", "import time; time.sleep(600)", planted(decoy)),
