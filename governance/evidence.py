@@ -92,7 +92,7 @@ def base_stop(verdict: str, why: str) -> Stop | None:
     if verdict == "broken":
         return Stop(
             "environment_broken",
-            f"{why}. Mend workspace.setup or the image; the next heartbeat finds it again.",
+            f"{why.rstrip('.')}. Mend workspace.setup or the image; the next heartbeat finds it again.",
         )
     if verdict == "passing":
         return Stop("not_reproduced", f"{why}. No maker was asked.")

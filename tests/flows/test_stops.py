@@ -421,8 +421,8 @@ async def test_where_nothing_isolates_an_item_ends_within_seconds_with_the_insta
     began = time.monotonic()
     state, item = await bench.work(found)
     assert time.monotonic() - began < 30
-    await told_everywhere(bench, state, item, "unavailable", "'apt-get install bubblewrap'")
-    assert await bench.ledger(item) == []
+    await told_everywhere(bench, state, item, "environment_broken", "'apt-get install bubblewrap'")
+    assert await bench.ledger(item, "model") == []
 
 
 @pytest.mark.docker
