@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from governance.fields import (
     Command,
-    Cron,
     DottedName,
     Duration,
     GitRef,
@@ -17,7 +16,6 @@ from governance.fields import (
     Name,
     OneLine,
     RepositoryName,
-    Timezone,
     ToolName,
     ToolOrAlias,
     Usd,
@@ -25,6 +23,7 @@ from governance.fields import (
 )
 from governance.parts import Part
 from governance.steering import ProtectGlob
+from governance.triggers import Breaker, Trigger
 
 Count = Annotated[int, Field(gt=0, le=10**12)]
 
@@ -127,19 +126,8 @@ class Harness(Part):
     """Without it a card waits, however long."""
     max_lives: Annotated[int, Field(gt=0, le=100)] = 10
     """Processes that may take up one item, one after the other."""
-
-
-class Trigger(Part):
-    """When a heartbeat fires."""
-
-    schedule: Cron | None = None
-    """A cron line of five fields; without one only people and events start it."""
-    timezone: Timezone = "UTC"
-    """The IANA time zone the schedule is read in."""
-    missed: Literal["skip"] = "skip"
-    """Slots that passed while nothing ran are not made up for."""
-    overlap: Literal["skip", "enqueue"] = "skip"
-    """What happens to a heartbeat that fires while one is under way."""
+    breaker: Breaker | None = Breaker()
+    """When the loop is paused for spending without a result; `null` for never."""
 
 
 class Range(Part):

@@ -16,7 +16,7 @@ Kind = Literal["model", "tool", "delegate", "sandbox", "push", "step", "card", "
 StopReason = Literal[
     "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
     "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
-    "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled",
+    "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled", "breaker",
 ]  # fmt: skip
 """Why something ended before it was done."""
 

@@ -107,6 +107,11 @@ RepositoryName = Annotated[
 ]
 """As people say it, such as `northwind/api`."""
 
+EventName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*(\.\*)?$", max_length=200)
+]
+"""A Prefect event, such as `northwind.build.failed`; with `.*` all that begin so."""
+
 GitRef = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=200),
