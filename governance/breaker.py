@@ -7,7 +7,9 @@ neither trips the breaker nor resets it. A run is fruitful when one of its items
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from governance.effects import Stop
 from governance.parts import usd
+from governance.records import BreakerRow
 
 REMEMBERED = 50
 """Runs that are looked at, the newest."""
@@ -44,15 +46,22 @@ def tripped(endings: Sequence[Ending], after: int) -> str | None:
         last = streak[:times]
         same = set.intersection(*(prints(e) for e in last)) if len(last) == times else set[str]()
         if same:
-            return (
-                f"{what} in {times:,} runs in a row, and nothing was accepted: {min(same)}. {_cost(last)}"
-            )
+            return f"{what} in {times:,} runs in a row, and nothing was accepted: {min(same)}. {_cost(last)}"
     if len(streak) > after and streak[0].cost >= GROWN * min(e.cost for e in streak) > 0:
         return (
             f"{len(streak):,} runs in a row had nothing accepted, and the last cost {usd(streak[0].cost):.4f} USD, "
             f"at least {GROWN} times the cheapest of them. {_cost(streak)}"
         )
     return None
+
+
+def breaker_stop(broken: BreakerRow) -> Stop:
+    """What a firing of a paused loop is told."""
+    return Stop(
+        "breaker",
+        f"loop {broken.loop!r} was paused after run {broken.run}: {broken.why} Look at it with "
+        f"`loops state {broken.loop}`; let it go on with `loops resume {broken.loop} --reason TEXT`.",
+    )
 
 
 def _fruitless(endings: Sequence[Ending]) -> list[Ending]:

@@ -22,7 +22,9 @@ def wrong_delivery(delivery: str, payload: str | None) -> str | None:
         )
     size = len((payload or "").encode(errors="surrogatepass"))
     if size > MAX_PAYLOAD:
-        return f"the payload has {size:,} of {MAX_PAYLOAD:,} bytes at most; send a reference instead"
+        return (
+            f"the payload has {size:,} of {MAX_PAYLOAD:,} bytes at most; send a reference instead"
+        )
     return None
 
 

@@ -16,6 +16,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
+from governance.firing_memory import FiringStore
 from governance.parts import Json
 from governance.records import (
     Budget,
@@ -32,7 +33,7 @@ from governance.records import (
 )
 
 
-class Store(Protocol):
+class Store(FiringStore, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------
@@ -47,9 +48,12 @@ class Store(Protocol):
     # runs and items ----------------------------------------------------------
     async def open_run(
         self, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
-        budgets: tuple[Budget, ...], now: int,
-    ) -> RunRow:  # fmt: skip
-        """T1: the run of (loop, slot). Its `flow_run` differs from the one given when another was first."""
+        budgets: tuple[Budget, ...], now: int, lease: int | None = None, payload: str | None = None,
+    ) -> RunRow | Refused:  # fmt: skip
+        """T1: the run of (loop, slot). Its `flow_run` differs from the one given when another was first.
+
+        Refused for a new slot of a loop that the breaker has paused. After `lease` the heartbeat counts as stuck.
+        """
         ...
 
     async def found(

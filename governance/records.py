@@ -41,6 +41,8 @@ class RunRow:
     closed_at: int | None
     stop: Stop | None
     summary: str | None
+    payload: str | None = None
+    """What the delivery that fired it carried: text from outside, never an instruction."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,24 @@ class StatePage:
     by: str
 
 
+OutgoingKind = Literal["dispatch", "resume", "notice", "fire", "end", "pause", "unpause"]
+
+
+@dataclass(frozen=True)
+class BreakerRow:
+    """One pause of a loop that spent for nothing; over once somebody resumed it."""
+
+    loop: str
+    nth: int
+    run: str
+    """The run after which it tripped."""
+    why: str
+    at: int
+    resumed_at: int | None = None
+    resumed_by: str | None = None
+    reason: str | None = None
+
+
 @dataclass(frozen=True)
 class PageMoved:
     """A newer version of the state page is there than the one this was composed from; nothing was written."""
@@ -183,9 +203,13 @@ class PageMoved:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person)."""
+    """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person).
 
-    kind: Literal["dispatch", "resume", "notice"]
+    `fire` starts a heartbeat for a delivery, `end` ends one that hangs, `pause` and `unpause` switch a loop's
+    schedules.
+    """
+
+    kind: OutgoingKind
     key: str
     payload: Json
     sent_at: int | None = None

@@ -27,7 +27,9 @@ class Trigger(Part):
     @model_validator(mode="after")
     def _of_a_schedule(self) -> "Trigger":
         if self.missed != "skip" and self.schedule is None:
-            raise ValueError(f"missed: {self.missed!r} is about slots of a schedule, and there is none")
+            raise ValueError(
+                f"missed: {self.missed!r} is about slots of a schedule, and there is none"
+            )
         return self
 
 

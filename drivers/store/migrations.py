@@ -35,6 +35,21 @@ MIGRATIONS: tuple[Migration, ...] = (
         "0001-first-tables",
         (*_everything(), "INSERT INTO counters (name, value) VALUES ('settled', 0)"),
     ),
+    Migration(
+        "0002-triggers",
+        (
+            "ALTER TABLE runs ADD COLUMN lease BIGINT",
+            "ALTER TABLE runs ADD COLUMN payload TEXT",
+            # How far `once` and `all` have dealt with the slots of a loop, as its schedule is read now.
+            "CREATE TABLE calendars (loop TEXT PRIMARY KEY, calendar TEXT NOT NULL, upto BIGINT NOT NULL)",
+            "CREATE TABLE deliveries (loop TEXT NOT NULL, delivery TEXT NOT NULL, signed TEXT NOT NULL,"
+            " content TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (loop, delivery))",
+            "CREATE TABLE breakers (loop TEXT NOT NULL, nth BIGINT NOT NULL, run TEXT NOT NULL,"
+            " why TEXT NOT NULL, at BIGINT NOT NULL, resumed_at BIGINT, resumed_by TEXT, reason TEXT,"
+            " PRIMARY KEY (loop, nth))",
+            "CREATE INDEX runs_flow_run ON runs (flow_run)",
+        ),
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from drivers.store.sql import Row
 from governance.conversation import Usage
 from governance.effects import Evidence, Place, Principal, Recorded, Stop
 from governance.records import (
+    BreakerRow,
     Budget,
     Card,
     Entry,
@@ -31,7 +32,7 @@ def run_row(row: Row) -> RunRow:
         run=row["run"], loop=row["loop"], slot=row["slot"], flow_run=row["flow_run"],
         definition=row["definition"], status=row["status"], open_items=row["open_items"],
         opened_at=row["opened_at"], closed_at=row["closed_at"], stop=stop_of(row),
-        summary=row["summary"],
+        summary=row["summary"], payload=row["payload"],
     )  # fmt: skip
 
 
@@ -123,6 +124,14 @@ def evidence(row: Row) -> Evidence:
 def page(row: Row) -> StatePage:
     """One version of a loop's state."""
     return StatePage(row["loop"], row["version"], row["body"], row["at"], row["said_by"])
+
+
+def breaker(row: Row) -> BreakerRow:
+    """One pause of a loop."""
+    return BreakerRow(
+        row["loop"], row["nth"], row["run"], row["why"], row["at"], row["resumed_at"],
+        row["resumed_by"], row["reason"],
+    )  # fmt: skip
 
 
 def outgoing(row: Row) -> Outgoing:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from drivers.store import rows
+from drivers.store.breakers import open_breaker
 from drivers.store.money import add_budgets
 from drivers.store.outbox import send
 from drivers.store.pages import write_page
 from drivers.store.sql import Sql
-from governance.effects import Stop
+from governance.breaker import breaker_stop
+from governance.effects import Refused, Stop
 from governance.errors import StoreError
 from governance.parts import canonical, short_id
 from governance.records import Budget, Finding, ItemRow, RunRow
@@ -16,24 +18,32 @@ from governance.records import Budget, Finding, ItemRow, RunRow
 
 def open_run(
     sql: Sql, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
-    budgets: tuple[Budget, ...], now: int,
-) -> RunRow:  # fmt: skip
-    """T1: the run of (loop, slot), made by whoever came first; on its own replay its stop is cleared."""
+    budgets: tuple[Budget, ...], now: int, lease: int | None = None, payload: str | None = None,
+) -> RunRow | Refused:  # fmt: skip
+    """T1: the run of (loop, slot), made by whoever came first; on its own replay its stop is cleared.
+
+    A paused loop opens none.
+    """
+    broken = open_breaker(sql, loop)
     new = sql.run(
-        "INSERT INTO runs (run, loop, slot, flow_run, definition, status, open_items, opened_at)"
-        " VALUES (:run, :loop, :slot, :flow_run, :definition, 'open', 0, :now)"
-        " ON CONFLICT (loop, slot) DO NOTHING",
-        run=run, loop=loop, slot=slot, flow_run=flow_run, definition=definition, now=now,
+        "INSERT INTO runs (run, loop, slot, flow_run, definition, status, open_items, opened_at, lease,"
+        " payload)"
+        " SELECT :run, :loop, :slot, :flow_run, :definition, 'open', 0, :now, :lease, :payload"
+        " WHERE :broken = 0 ON CONFLICT (loop, slot) DO NOTHING",
+        run=run, loop=loop, slot=slot, flow_run=flow_run, definition=definition, now=now, lease=lease,
+        payload=payload, broken=int(broken is not None),
     )  # fmt: skip
     if new:
         add_budgets(sql, budgets)
     else:
         sql.run(
-            "UPDATE runs SET stop_reason = NULL, stop_detail = NULL"
+            "UPDATE runs SET stop_reason = NULL, stop_detail = NULL, lease = :lease"
             " WHERE loop = :loop AND slot = :slot AND flow_run = :flow_run AND status = 'open'",
-            loop=loop, slot=slot, flow_run=flow_run,
+            loop=loop, slot=slot, flow_run=flow_run, lease=lease,
         )  # fmt: skip
     row = sql.one("SELECT * FROM runs WHERE loop = :loop AND slot = :slot", loop=loop, slot=slot)
+    if row is None and broken is not None:
+        return Refused(breaker_stop(broken))
     if row is None:
         raise StoreError(f"run {run!r} of loop {loop!r} could not be written.")
     return rows.run_row(row)

@@ -10,7 +10,17 @@ from functools import wraps
 from types import CoroutineType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from drivers.store import effects, housekeeping, pages, people, reading, rows, settling
+from drivers.store import (
+    breakers,
+    effects,
+    housekeeping,
+    pages,
+    people,
+    reading,
+    rows,
+    settling,
+    triggers,
+)
 from drivers.store.bodies import Bodies
 from drivers.store.connection import Database
 from drivers.store.items import advance, claim, close, journal_of, posted, stop_item
@@ -92,6 +102,17 @@ class SqliteStore:
     end_run = _writing(end_run)
     run = _reading(reading.run)
     runs = _reading(reading.runs)
+
+    run_of = _reading(triggers.run_of)
+    calendar = _writing(triggers.calendar)
+    deal_with = _writing(triggers.deal_with)
+    beats = _reading(triggers.beats)
+    deliver = _writing(triggers.deliver)
+    end_stuck = _writing(triggers.end_stuck)
+    breaker = _reading(breakers.open_breaker)
+    endings = _reading(breakers.endings)
+    trip = _writing(breakers.trip)
+    resume = _writing(breakers.resume)
 
     advance = _writing(advance)
     stop = _writing(stop_item)

@@ -8,7 +8,9 @@ from governance.breaker import Ending, tripped
 RED = (("not_reproduced", "tests/test_a.py::test_a"),)
 
 
-def barren(cost: int = 10**10, ends: tuple[tuple[str, str], ...] = RED, paid: bool = True) -> Ending:
+def barren(
+    cost: int = 10**10, ends: tuple[tuple[str, str], ...] = RED, paid: bool = True
+) -> Ending:
     return Ending("r", fruitful=False, paid=paid, cost=cost, ends=ends)
 
 

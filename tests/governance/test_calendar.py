@@ -15,7 +15,15 @@ ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe",
     "America/St_Johns", "Pacific/Auckland",
 )  # fmt: skip
-LINES = ("* * * * *", "*/10 * * * *", "30 2 * * *", "0 * * * *", "15 1-3 * * *", "0 6 * * 1-5", "5 4 1 * *")
+LINES = (
+    "* * * * *",
+    "*/10 * * * *",
+    "30 2 * * *",
+    "0 * * * *",
+    "15 1-3 * * *",
+    "0 6 * * 1-5",
+    "5 4 1 * *",
+)
 
 
 def ms(text: str) -> int:
@@ -32,7 +40,12 @@ moments = st.integers(ms("2024-01-01T00:00Z"), ms("2030-01-01T00:00Z"))
 
 
 @settings(max_examples=40, deadline=None)
-@given(line=st.sampled_from(LINES), zone=st.sampled_from(ZONES), after=moments, long=st.integers(0, 10**8))
+@given(
+    line=st.sampled_from(LINES),
+    zone=st.sampled_from(ZONES),
+    after=moments,
+    long=st.integers(0, 10**8),
+)
 def test_slots_are_in_order_each_once_and_within_what_was_asked(
     line: str, zone: str, after: int, long: int
 ):
@@ -53,7 +66,9 @@ def test_a_stretch_of_time_has_the_slots_of_its_parts(
 
 
 @settings(max_examples=40, deadline=None)
-@given(line=st.sampled_from(LINES), zone=st.sampled_from(ZONES), after=moments, most=st.integers(1, 20))
+@given(
+    line=st.sampled_from(LINES), zone=st.sampled_from(ZONES), after=moments, most=st.integers(1, 20)
+)
 def test_the_newest_few_are_the_end_of_all(line: str, zone: str, after: int, most: int):
     now = after + 10**8
     every = passed(line, zone, after=after, now=now, most=10**6)
@@ -74,7 +89,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("zone", "day"), CHANGES)
-@pytest.mark.parametrize("line", ["30 2 * * *", "0 * * * *", "*/20 * * * *", "15 1-3 * * *", "0 6 * * 1-5"])
+@pytest.mark.parametrize(
+    "line", ["30 2 * * *", "0 * * * *", "*/20 * * * *", "15 1-3 * * *", "0 6 * * 1-5"]
+)
 def test_prefects_own_scheduler_reads_a_line_the_same_across_every_change_of_the_clock(
     line: str, zone: str, day: str
 ):
@@ -82,7 +99,13 @@ def test_prefects_own_scheduler_reads_a_line_the_same_across_every_change_of_the
     end = start + timedelta(days=3)
     theirs = CronSchedule(cron=line, timezone=zone)
     said = {d.astimezone(UTC) for d in theirs._get_dates_generator(n=500, start=start, end=end)}
-    ours = passed(line, zone, after=int(start.timestamp() * 1000) - 1, now=int(end.timestamp() * 1000), most=10**6)
+    ours = passed(
+        line,
+        zone,
+        after=int(start.timestamp() * 1000) - 1,
+        now=int(end.timestamp() * 1000),
+        most=10**6,
+    )
     assert [datetime.fromtimestamp(s / 1000, UTC) for s in ours] == sorted(said)
 
 
@@ -154,7 +177,9 @@ def test_whenever_a_firing_comes_no_slot_runs_twice_and_all_leaves_none_out(
     zone: str, start: int, policy: str, gaps: list[int]
 ):
     """Firings at any moments, each of which runs what is due until nothing is."""
-    trigger = Trigger.model_validate({"schedule": "*/20 * * * *", "timezone": zone, "missed": policy})
+    trigger = Trigger.model_validate(
+        {"schedule": "*/20 * * * *", "timezone": zone, "missed": policy}
+    )
     upto, now, beats = start, start, tuple[Beat, ...]()
     for gap in gaps:
         now += gap

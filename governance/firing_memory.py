@@ -1,0 +1,57 @@
+"""What must the one memory know of what fires a loop, and of what pauses it?"""
+
+from typing import Literal, Protocol
+
+from governance.breaker import Ending
+from governance.calendar import Beat
+from governance.records import BreakerRow, RunRow
+
+
+class FiringStore(Protocol):
+    """The part of the memory that slots, deliveries and the breaker need. Every method is one transaction."""
+
+    async def run_of(self, flow_run: str) -> RunRow | None:
+        """The run that a heartbeat's flow run has opened."""
+        ...
+
+    # what fires --------------------------------------------------------------
+    async def calendar(self, loop: str, calendar: str, *, since: int) -> int:
+        """The last slot dealt with; a schedule that is new, or read otherwise than before, begins at `since`."""
+        ...
+
+    async def deal_with(self, loop: str, upto: int, *, let_go: bool, now: int) -> None:
+        """Slots up to this one are dealt with; audited when older ones were let go."""
+        ...
+
+    async def beats(self, loop: str, *, since: int) -> tuple[Beat, ...]:
+        """The heartbeats that may have run, or stood in the way of, a slot after `since`."""
+        ...
+
+    async def deliver(
+        self, loop: str, delivery: str, *, signed: str, payload: str, now: int
+    ) -> Literal["taken", "again", "replayed", "other"]:
+        """A delivery with its firing in the outbox; else it came before: signed anew, byte for byte, or other."""
+        ...
+
+    async def end_stuck(self, now: int) -> tuple[RunRow, ...]:
+        """Close the runs whose heartbeat is past its lease, and have its flow run ended by outbox."""
+        ...
+
+    # the breaker -------------------------------------------------------------
+    async def breaker(self, loop: str) -> BreakerRow | None:
+        """The loop's pause that nobody has ended yet."""
+        ...
+
+    async def endings(self, loop: str) -> tuple[Ending, ...]:
+        """How the closed runs ended that began after the loop was last let go on, newest first."""
+        ...
+
+    async def trip(self, loop: str, run: str, *, why: str, state: str, now: int) -> BreakerRow:
+        """Pause the loop: schedules and one notice by outbox, state page, audit. An open pause stays as it is."""
+        ...
+
+    async def resume(
+        self, loop: str, *, by: str, reason: str, state: str, now: int
+    ) -> BreakerRow | None:
+        """Let a paused loop go on, audited; None when it is not paused."""
+        ...
