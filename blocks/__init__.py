@@ -5,5 +5,6 @@ from blocks.mcp_server import McpServer
 from blocks.model_provider import ModelProvider
 from blocks.repository import Repository
 from blocks.store_database import StoreDatabase
+from blocks.webhook_sender import WebhookSender
 
-__all__ = ["Journal", "McpServer", "ModelProvider", "Repository", "StoreDatabase"]
+__all__ = ["Journal", "McpServer", "ModelProvider", "Repository", "StoreDatabase", "WebhookSender"]

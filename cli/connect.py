@@ -15,6 +15,7 @@ from cli.connect_options import (
     tell,
     token_option,
 )
+from cli.connect_webhook import webhook
 from cli.keys import Key, read_key, screen_of, visible
 from cli.saving import Document, keep, make_ready
 from cli.source import organisation_of, registry_option
@@ -173,3 +174,4 @@ def _models(root: Path, provider: str) -> tuple[str, ...]:
 
 
 connect.add_command(mcp)
+connect.add_command(webhook)

@@ -28,6 +28,8 @@ COMMANDS = {
     "state": ("cli.state:state", "Show what a loop knows, or correct it."),
     "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
     "run": ("cli.run:run", "Fire a loop now."),
+    "resume": ("cli.resume:resume", "Let a loop go on that the breaker paused."),
+    "serve": ("cli.serve:serve", "Take signed webhooks that fire loops."),
     "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
     "new": ("cli.new:new", "Write a new loop to start from."),
     "cost": ("cli.cost:cost", "Show what the loops cost, and what an accepted delivery costs."),

@@ -85,8 +85,12 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         # 3.8.8), so a loop without one is paused as a whole; people and events can still start it.
         "paused": trigger.schedule is None,
         "schedules": [schedule] if trigger.schedule else [],
-        "concurrency_limit": _one_at_a_time(enqueue=trigger.overlap == "enqueue"),
+        # What is made up for in order waits for its turn; T1 leaves out what came while another was under way.
+        "concurrency_limit": _one_at_a_time(
+            enqueue=trigger.overlap == "enqueue" or trigger.missed == "all"
+        ),
         "work_pool": {"name": WORK_POOL},
+        **({"triggers": [_on_event(loop.name, trigger.event)]} if trigger.event else {}),
     }
     work: Json = {
         "name": loop.name,
@@ -95,6 +99,25 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         "work_pool": {"name": WORK_POOL},
     }
     return heartbeat, work
+
+
+def _on_event(loop: str, event: str) -> Json:
+    """Fires for each event of that name; an event is one delivery, however often it is reported."""
+    return {
+        "type": "event",
+        "name": f"{loop}: {event}",
+        "enabled": True,
+        "expect": [event],
+        "posture": "Reactive",
+        "threshold": 1,
+        "within": 0,
+        "parameters": {
+            "loop": loop,
+            "delivery": "{{ event.id }}",
+            # As text: Prefect looks into objects for templates and variables of its own.
+            "payload": "{{ event.payload | tojson }}",
+        },
+    }
 
 
 def _service(name: str, *, every_s: int) -> Json:

@@ -21,9 +21,11 @@ from tasks.step import JOURNAL
     result_storage=JOURNAL,
     persist_result=False,
 )
-async def heartbeat(loop: str, slot: str | None = None) -> State[None]:
-    """Open the run of this slot, find what is worth an agent's time, and dispatch what is new."""
-    async with begin(loop, slot) as job:
+async def heartbeat(
+    loop: str, slot: str | None = None, delivery: str | None = None, payload: str | None = None
+) -> State[None]:
+    """Open the run of this slot or delivery, find what is worth an agent's time, and dispatch what is new."""
+    async with begin(loop, slot, delivery, payload) as job:
         if isinstance(job, Stop):
             return ended(job)
         found = await find(job)
@@ -36,11 +38,13 @@ async def heartbeat(loop: str, slot: str | None = None) -> State[None]:
 async def find(job: Job) -> tuple[Finding, ...] | Stop:
     """The cheap look first: when it sees nothing, no model is asked."""
     state = await known(job)
-    if job.loop.find is None:
+    if job.loop.find is None and job.payload is None:
         return whole_loop(job, whole_brief(job, state))
     seen = await look(job)
-    if seen is None or isinstance(seen, Stop):
-        return seen or ()
+    if isinstance(seen, Stop):
+        return seen
+    if seen is None and job.loop.find:
+        return ()
     said = await converse(finder(job, seen, state))
     if isinstance(said, Said):
         return findings_in(said)

@@ -48,29 +48,34 @@ def passed(line: str, timezone: str, *, after: int, now: int, most: int) -> tupl
     return tuple(sorted(s for s in found if s > after)[-most:])
 
 
-def due(trigger: Trigger, *, upto: int, now: int, beats: Sequence[Beat]) -> tuple[int, ...]:
-    """The slots that are still to be run, in order; at most one more than `MOST_MISSED`.
+def candidates(trigger: Trigger, *, upto: int, now: int) -> tuple[int, ...]:
+    """The slots that may still be to run, in order; at most one more than `MOST_MISSED`.
 
-    `upto` is the last slot that `once` and `all` have dealt with. A slot is dealt with by the one run it has. With
-    `overlap: skip` one that came while a heartbeat was under way was skipped, and is not missed.
+    `upto` is the last slot that is dealt with. `skip` and `once` know the newest slot alone.
     """
     if trigger.schedule is None:
         return ()
     every = trigger.missed == "all"
-    slots = passed(
+    return passed(
         trigger.schedule,
         trigger.timezone,
         after=0 if trigger.missed == "skip" else upto,
         now=now,
         most=MOST_MISSED + 1 if every else 1,
     )
+
+
+def due(trigger: Trigger, slots: Sequence[int], beats: Sequence[Beat]) -> tuple[int, ...]:
+    """Which of these slots are still to be run. A slot has one run.
+
+    With `overlap: skip` a slot that came while a heartbeat was under way was skipped, and is not missed.
+    """
     run = {beat.slot for beat in beats}
-    makes_up = trigger.missed != "skip"
+    makes_up = trigger.missed != "skip" and trigger.overlap == "skip"
     return tuple(
         slot
         for slot in slots
-        if slot_name(slot) not in run
-        and not (makes_up and trigger.overlap == "skip" and _under_way(slot, beats))
+        if slot_name(slot) not in run and not (makes_up and _under_way(slot, beats))
     )
 
 

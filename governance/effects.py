@@ -20,8 +20,8 @@ StopReason = Literal[
 ]  # fmt: skip
 """Why something ended before it was done."""
 
-BY_PEOPLE: tuple[StopReason, ...] = ("rejected", "expired", "cancelled", "denied")
-"""Stops that somebody decided: no failure, and no success either."""
+BY_PEOPLE: tuple[StopReason, ...] = ("rejected", "expired", "cancelled", "denied", "breaker")
+"""Stops that somebody decided, or must decide about: no failure, and no success either."""
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,28 @@ agent's own words are on it only as what they are, unverified. What people say o
 
 from collections.abc import Mapping, Sequence
 
+from governance.approvals import moment
 from governance.parts import Json
-from governance.records import ItemRow
+from governance.records import BreakerRow, ItemRow
 
 PEOPLE = "## Said by people"
 KEPT = 30
 """Ended items the page still names; the store has them all."""
 
 
-def state_page(loop: str, items: Sequence[ItemRow], said: str) -> str:
-    """The page. `items` newest first, each as it stands; `said` is what `people_of` took from the page before."""
+def state_page(
+    loop: str, items: Sequence[ItemRow], said: str, pause: BreakerRow | None = None
+) -> str:
+    """The page. `items` newest first, each as it stands; `said` is what `people_of` took from the page before.
+
+    `pause` is the breaker's, while nobody has let the loop go on.
+    """
     done = [i for i in items if i.status == "done"][:KEPT]
     ended = [i for i in items if i.status == "stopped"][:KEPT]
     going = [i for i in items if i.status not in ("done", "stopped")]
     parts = [
         f"# State of {loop}",
+        *([_section("Paused", _paused(pause))] if pause else []),
         _section("Done", [_done(i) for i in done]),
         _section("Open", [f"- {_name(i)}: {i.status}" for i in going]),
         _section("Ended otherwise", [_ended(i) for i in ended]),
@@ -51,6 +58,14 @@ def _parted(page: str) -> tuple[str, str]:
     at = lines.index(PEOPLE) if PEOPLE in lines else len(lines)
     said = "\n".join(lines[at + 1 :]).strip()
     return "\n".join(lines[:at]).strip(), "" if said == "Nothing." else said
+
+
+def _paused(pause: BreakerRow) -> list[str]:
+    return [
+        f"- since {moment(pause.at)}, after run {pause.run}",
+        f"- why: {_flat(pause.why)}",
+        f"- no heartbeat runs until somebody says `loops resume {pause.loop} --reason TEXT`",
+    ]
 
 
 def _section(title: str, lines: Sequence[str]) -> str:

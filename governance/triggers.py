@@ -22,7 +22,7 @@ class Trigger(Part):
     event: EventName | None = None
     """A Prefect event that fires it too; the event's id names the delivery."""
     webhook: Name | None = None
-    """The Webhook block whose sender may fire it through `loops serve`."""
+    """The WebhookSender block of who may fire it through `loops serve`."""
 
     @model_validator(mode="after")
     def _of_a_schedule(self) -> "Trigger":

@@ -2,54 +2,72 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
-from croniter import croniter
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
-from governance.definition import Trigger
-from governance.effects import Stop
+from governance.effects import Refused, Stop
 from governance.limits import run_budgets
 from governance.parts import short_id
 from governance.pinned import Pinned
+from tasks.breaker import weigh
 from tasks.job import Job, enter
-from tasks.world import now_ms, open_world
+from tasks.outbox import drain
+from tasks.slots import Firing, make_up, slot_of
+from tasks.world import World, now_ms, open_world
 
 
 @asynccontextmanager
-async def begin(loop: str, slot: str | None) -> AsyncGenerator[Job | Stop]:
-    """T1: this flow run's run, or why there is none: the slot was missed, taken, or is over already."""
+async def begin(
+    loop: str, slot: str | None, delivery: str | None, payload: str | None
+) -> AsyncGenerator[Job | Stop]:
+    """T1: this flow run's run, or why there is none: no slot is due, it is taken or over, or the loop is paused.
+
+    Behind it the loop is weighed by its breaker, and a missed slot that is still to be made up for is sent.
+    """
     fired = this_flow_run()
     async with open_world() as world:
         text = world.registry.pinned(loop)
         pinned = Pinned.model_validate_json(text)
-        named = slot or slot_of(fired)
-        if fired.auto_scheduled and (missed := missed_slot(pinned.loop.trigger, named)):
-            yield missed
-            return
-        definition = await world.store.pin("loop", loop, text, by="registry", now=now_ms())
-        run = short_id("r", loop, named)
-        row = await world.store.open_run(
-            run,
-            loop=loop,
-            slot=named,
-            flow_run=str(fired.id),
-            definition=definition,
-            budgets=run_budgets(pinned.loop, run),
-            now=now_ms(),
-        )
-        if row.flow_run != str(fired.id):
-            yield Stop("cancelled", f"slot {named} is the run of flow run {row.flow_run}")
-        elif row.status == "closed":
-            yield Stop("cancelled", f"run {row.run} is closed: {row.summary or 'nothing left'}")
+        await weigh(world, pinned.loop)
+        firing = Firing(str(fired.id), due_at(fired), slot, delivery, payload)
+        named = await slot_of(world, pinned.loop, firing)
+        if isinstance(named, Stop):
+            yield named
         else:
-            job = Job(world, pinned, run=row.run, owner=row.run)
-            job.definition = definition
-            job.remember(await world.store.entries(row.run))
-            enter(job)
-            yield job
+            yield await _open(world, pinned, text, named, firing)
+        await weigh(world, pinned.loop)
+        await make_up(world, pinned.loop)
+        await drain(world)
+
+
+async def _open(world: World, pinned: Pinned, text: str, slot: str, firing: Firing) -> Job | Stop:
+    loop = pinned.loop
+    definition = await world.store.pin("loop", loop.name, text, by="registry", now=now_ms())
+    run = short_id("r", loop.name, slot)
+    now = now_ms()
+    row = await world.store.open_run(
+        run,
+        loop=loop.name,
+        slot=slot,
+        flow_run=firing.flow_run,
+        definition=definition,
+        budgets=run_budgets(loop, run),
+        now=now,
+        lease=now + loop.harness.max_minutes * 60_000,
+        payload=firing.payload,
+    )
+    if isinstance(row, Refused):
+        return row.stop
+    if row.flow_run != firing.flow_run:
+        return Stop("cancelled", f"slot {slot} is the run of flow run {row.flow_run}")
+    if row.status == "closed":
+        return Stop("cancelled", f"run {row.run} is closed: {row.summary or 'nothing left'}")
+    job = Job(world, pinned, run=row.run, owner=row.run)
+    job.definition, job.payload = definition, row.payload
+    job.remember(await world.store.entries(row.run))
+    enter(job)
+    return job
 
 
 def this_flow_run() -> FlowRun:
@@ -60,19 +78,8 @@ def this_flow_run() -> FlowRun:
     return context.flow_run
 
 
-def slot_of(fired: FlowRun) -> str:
-    """The schedule's moment for a scheduled firing; a firing by hand is a slot of its own."""
-    if fired.auto_scheduled and fired.expected_start_time:
-        return fired.expected_start_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"by-hand-{fired.id}"
-
-
-def missed_slot(trigger: Trigger, slot: str) -> Stop | None:
-    """Why a late firing is not made up for: by the loop's own calendar a later slot has begun."""
-    if not trigger.schedule:
+def due_at(fired: FlowRun) -> int | None:
+    """The moment a schedule meant this firing for; None for one that no schedule made."""
+    if not fired.auto_scheduled or fired.expected_start_time is None:
         return None
-    due = datetime.fromisoformat(slot).astimezone(ZoneInfo(trigger.timezone))
-    later: datetime = croniter(trigger.schedule, due).get_next(datetime)
-    if later.timestamp() * 1000 > now_ms():
-        return None
-    return Stop("cancelled", f"slot {slot} was missed; trigger.missed is {trigger.missed!r}")
+    return int(fired.expected_start_time.timestamp()) * 1000

@@ -48,7 +48,9 @@ async def _look(step: Step) -> Answer:
 
 
 async def look(job: Job) -> str | Stop | None:
-    """The cheap look: what the loop's `find` tool sees, None when there is nothing. No model is asked."""
+    """The cheap look: what the loop's `find` tool sees, None when there is nothing or none. No model is asked."""
+    if job.loop.find is None:
+        return None
     step = Step(job.place(0, "look", 0, 0), "look for work")
     try:
         receipt = await perform(_look, step)

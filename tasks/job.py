@@ -48,6 +48,8 @@ class Job:
     item: ItemRow | None = None
     definition: str = ""
     """Digest of what a heartbeat pins for the items it finds."""
+    payload: str | None = None
+    """What the delivery that fired a heartbeat carried."""
     asking: dict[str, object] = field(default_factory=dict)
     """What tasks under way work on, by step key."""
     results: dict[str, Recorded] = field(default_factory=dict)

@@ -22,10 +22,10 @@ async def known(job: Job) -> str | None:
     return job.results[place.key].result["body"]
 
 
-def finder(job: Job, seen: str, state: str | None) -> Lane:
-    """The lead of a heartbeat: what was seen in, findings by schema out."""
+def finder(job: Job, seen: str | None, state: str | None) -> Lane:
+    """The lead of a heartbeat: what was seen or delivered in, findings by schema out."""
     seat = lead_seat(job.pinned, heartbeat=True)
-    brief = lead_brief(job.loop, seen, state)
+    brief = lead_brief(job.loop, seen, state, job.payload)
     return Lane(job, seat, name="lead", round=0, brief=brief, schema=FoundItems)
 
 

@@ -124,7 +124,12 @@ async def _close(word: str, ending: _Ending) -> RunRow:
             status=status,
             outcome=ending.outcome,
             stop=ending.stop,
-            state=state_page(loop, [ended, *others], people_of(page.body if page else None)),
+            state=state_page(
+                loop,
+                [ended, *others],
+                people_of(page.body if page else None),
+                await store.breaker(loop),
+            ),
             seen=page.version if page else 0,
             now=now_ms(),
         )

@@ -27,6 +27,8 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
     if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None
+    if due.payload.get("kind") == "breaker":
+        return await _pause(world, str(due.payload["loop"]))
     run = await world.store.run(str(due.payload["run"]))
     return await _run(world, run) if run else None
 
@@ -40,6 +42,18 @@ async def _card(world: World, card: Card) -> tuple[str, str]:
         f"Cost so far: {usd(card.cost):.4f} USD (computed at list price)\n"
         f"Deadline: {until}\n"
         f"Answer: {link(item.flow_run if item else None)} or `loops approve {card.card}`",
+    )
+
+
+async def _pause(world: World, loop: str) -> tuple[str, str] | None:
+    pause = await world.store.breaker(loop)
+    if pause is None:
+        return None
+    return (
+        f"{loop} is paused: it spends and nothing is accepted",
+        f"{plain(pause.why)}\n"
+        f"Since {moment(pause.at)}, after run {pause.run}. Nothing of it runs until somebody lets it go on.\n"
+        f"Look: `loops state {loop}`. Go on: `loops resume {loop} --reason TEXT`",
     )
 
 

@@ -13,9 +13,10 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.logging import get_logger
 
 from governance.approvals import plain
-from governance.records import Outgoing
+from governance.records import Outgoing, OutgoingKind
 from tasks.notices import notify
 from tasks.people import form_answer
+from tasks.switches import end, fire, switch
 from tasks.world import World, now_ms
 
 logger = get_logger("looprail.outbox")
@@ -27,10 +28,12 @@ UNSENT = (PrefectException, httpx.HTTPError, OSError, ValueError)
 """A server or webhook that does not answer, a deployment or block that is not there yet."""
 
 
-async def drain(world: World) -> int:
-    """Send everything that is due; how many went out. What cannot be sent now stays for the next time."""
+async def drain(world: World, only: OutgoingKind | None = None) -> int:
+    """Send what is due, or of one kind; how many went out. What cannot be sent now stays for the next time."""
     count = 0
     for due in await world.store.outbox():
+        if only not in (None, due.kind):
+            continue
         try:
             count += await _send(world, due)
         except UNSENT as error:
@@ -40,15 +43,27 @@ async def drain(world: World) -> int:
 
 async def _send(world: World, due: Outgoing) -> bool:
     flow_run = None
+    if due.kind == "dispatch":
+        flow_run = await _dispatch(due)
+    elif not await _tell(world, due):
+        return False
+    await world.store.sent(due.kind, due.key, now=now_ms(), flow_run=flow_run)
+    return True
+
+
+async def _tell(world: World, due: Outgoing) -> bool:
+    """Whether it went out; what is not there yet goes out another time."""
     match due.kind:
-        case "dispatch":
-            flow_run = await _dispatch(due)
         case "resume":
-            if not await _resume(world, due):
-                return False
+            return await _resume(world, due)
+        case "end":
+            return await end(due)
+        case "fire":
+            await fire(due)
         case "notice":
             await notify(world, due)
-    await world.store.sent(due.kind, due.key, now=now_ms(), flow_run=flow_run)
+        case _:
+            await switch(due)
     return True
 
 

@@ -11,6 +11,7 @@ from governance.approvals import inline
 from governance.effects import BY_PEOPLE, Evidence, Stop
 from governance.parts import Json, usd
 from governance.statepage import outcome_of
+from tasks.breaker import weigh
 from tasks.job import Job
 from tasks.life import close
 from tasks.outbox import drain
@@ -49,6 +50,7 @@ async def finish(job: Job, outcome: Json | Stop) -> State[Any]:
     stop = outcome if isinstance(outcome, Stop) else None
     kept = await amounts_to(job, (), {}, "") if isinstance(outcome, Stop) else outcome
     await close(job, kept, stop)
+    await weigh(job.world, job.loop)
     await drain(job.world)
     await _artifact(job, stop.detail if stop else "Done.", kept)
     return ended(stop) if stop else Completed(name="Done", message=done_means(job))

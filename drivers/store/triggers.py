@@ -44,7 +44,7 @@ def deal_with(sql: Sql, loop: str, upto: int, *, let_go: bool, now: int) -> None
         loop=loop,
     )
     if moved and let_go:
-        detail = f"missed slots before {slot_name(upto)} are not made up for: too many"
+        detail = f"missed slots up to {slot_name(upto)} are not made up for any more"
         note(sql, who="calendar", what="slots let go", subject=loop, detail=detail, now=now)
 
 

@@ -8,7 +8,16 @@ import pytest
 from tests.house.doors import Product
 
 ROOT = Path(__file__).parent.parent.parent
-ABOVE_THE_DRIVERS = ("governance", "blocks", "tasks", "flows", "analytics", "cli")
+ABOVE_THE_DRIVERS = (
+    "governance",
+    "blocks",
+    "tasks",
+    "flows",
+    "analytics",
+    "gateway",
+    "cli",
+    "looprail",
+)
 SPEAKING = ("drivers.model", "drivers.mcp", "drivers.sandbox", "drivers.git")
 WIRES = {
     "anthropic",

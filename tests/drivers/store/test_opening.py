@@ -106,8 +106,8 @@ def test_a_fresh_database_has_the_tables_of_the_schema(tmp_path: Path) -> None:
     found = inspect(engine)
     for table in metadata.sorted_tables:
         columns = [c["name"] for c in found.get_columns(table.name)]
-            # What a later migration added stands after what the first release had.
-            assert columns[: len(table.columns)] == [c.name for c in table.columns]
+        # What a later migration added stands after what the first release had.
+        assert columns[: len(table.columns)] == [c.name for c in table.columns]
     engine.dispose()
 
 

@@ -1,0 +1,81 @@
+"""How does a loop that the breaker paused go on?"""
+
+import asyncio
+import json
+
+import click
+
+from cli.names import claimed
+from cli.server import reaching_prefect
+from cli.source import json_option
+from cli.store import open_cli_store
+from cli.words import now_ms, one_line, stamp
+from governance.errors import LoopError
+from governance.memory import Store
+from governance.records import BreakerRow
+from governance.statepage import people_of, state_page
+
+_EXAMPLE = """\b
+$ loops state night-fix                          # what happened
+$ loops resume night-fix --reason "the image has pytest again" --as noor@northwind.example
+$ loops resume night-fix --reason "mended" --json
+"""
+
+
+@click.command(epilog=_EXAMPLE)
+@click.argument("loop")
+@click.option("--reason", required=True, help="Why it may go on; kept on record.")
+@click.option("--as", "name", help="Who says so; the user of this machine by default.")
+@json_option
+def resume(loop: str, reason: str, name: str | None, as_json: bool) -> None:
+    """Let a loop go on that the breaker paused.
+
+    Its schedules fire again, and the breaker counts anew from here. Slots that passed meanwhile are
+    not made up for. Exit code 0 when it was paused and is not any more; else 1.
+    """
+    said = " ".join(reason.split())
+    if not said or len(said) > 2_000 or one_line(said) != said:
+        raise click.UsageError("--reason takes 1 to 2,000 visible characters")
+    store = open_cli_store().store
+    row = asyncio.run(_resume(store, loop, claimed(name), said))
+    late = _switched(store, row)
+    if as_json:
+        told = {**vars(row), "at": stamp(row.at), "resumed_at": stamp(row.resumed_at)}
+        click.echo(json.dumps({**told, "schedules": "later" if late else "active"}, indent=2))
+    else:
+        click.echo(f"{loop}: goes on. It was paused after run {row.run}: {one_line(row.why)}")
+        click.echo(late or "Its schedules fire again.")
+
+
+async def _resume(store: Store, loop: str, by: str, reason: str) -> BreakerRow:
+    page = await store.state(loop)
+    body = state_page(loop, await store.items(loop=loop), people_of(page.body if page else None))
+    row = await store.resume(loop, by=by, reason=reason, state=body, now=now_ms())
+    if row is None:
+        raise click.ClickException(
+            f"loop {one_line(loop)!r} is not paused by its breaker; nothing was changed. A schedule that a person "
+            "paused goes on in Prefect: `prefect deployment schedule resume`."
+        )
+    return row
+
+
+def _switched(store: Store, row: BreakerRow) -> str:
+    """Empty when Prefect's schedules are switched on already; else when they will be."""
+    why = ""
+    try:
+        with reaching_prefect():
+            asyncio.run(_drain())
+    except LoopError as error:
+        why = f" ({error})"
+    waiting = asyncio.run(store.outbox(100_000))
+    if all((w.kind, w.key) != ("unpause", f"{row.loop}-{row.nth}") for w in waiting):
+        return ""
+    return f"It is on record; housekeeping will switch its schedules on{why}."
+
+
+async def _drain() -> None:
+    from tasks.outbox import drain
+    from tasks.world import open_world
+
+    async with open_world() as world:
+        await drain(world)
