@@ -6,8 +6,8 @@ What is let in is on record with its firing before the sender is answered; Prefe
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,6 +58,8 @@ class Hooks:
     """The doors that loops have opened to senders, and how often each kind of request came."""
 
     clock: Callable[[], float] = time.time
+    world: Callable[[], AbstractAsyncContextManager[World]] = open_world
+    sender: Callable[[str], Awaitable[WebhookSender]] = WebhookSender.aload
     counts: Counter[str] = field(default_factory=Counter[str])
     _world: World | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -106,7 +108,7 @@ class Hooks:
         if self._world is None or time.monotonic() - self._opened > KEPT_S:
             stack = AsyncExitStack()
             try:
-                self._world = await stack.enter_async_context(open_world())
+                self._world = await stack.enter_async_context(self.world())
             except (DefinitionError, *UNSENT) as error:
                 logger.error("the registry or the store cannot be read: %s", error)
                 return self._world or Refusal("away", "not now; send it again later")
@@ -128,7 +130,7 @@ class Hooks:
         read, block = self._secrets.get(name, (0.0, None))
         if block is None or time.monotonic() - read > KEPT_S:
             try:
-                block = await WebhookSender.aload(name)
+                block = await self.sender(name)
             except UNSENT as error:
                 logger.error("block 'webhook-sender/%s' cannot be read: %s", name, error)
                 return None
