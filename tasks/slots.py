@@ -42,7 +42,8 @@ async def slot_of(world: World, loop: Loop, firing: Firing) -> str | Stop:
     """The slot this firing runs, the same in each of its lives; a stop when there is none for it."""
     if earlier := await world.store.run_of(firing.flow_run):
         return earlier.slot
-    if wrong := wrong_delivery(firing.delivery or "none", firing.payload):
+    named = "none" if firing.delivery is None else firing.delivery
+    if wrong := wrong_delivery(named, firing.payload):
         return Stop("denied", f"{wrong}. Nothing was run.")
     if firing.delivery is not None:
         return delivery_slot(firing.delivery)
@@ -58,7 +59,9 @@ async def slot_of(world: World, loop: Loop, firing: Firing) -> str | Stop:
 
 
 async def _due_now(world: World, loop: Loop, meant: int) -> str | Stop:
-    slots = await _due(world, loop, since=min(meant, now_ms()) - 1)
+    # A scheduler whose clock is ahead of ours may fire before our clock shows the slot.
+    now = max(meant, now_ms())
+    slots = await _due(world, loop, since=meant - 1, now=now)
     if slots:
         return slot_name(slots[0])
     return Stop(
@@ -75,9 +78,10 @@ async def make_up(world: World, loop: Loop) -> str | None:
     """
     if loop.trigger.missed == "skip" or await world.store.breaker(loop.name):
         return None
-    slots = await _due(world, loop, since=now_ms())
+    now = now_ms()
+    slots = await _due(world, loop, since=now, now=now)
     others_follow = len(slots) > 1
-    if not slots or (slots[0] > now_ms() - GRACE_MS and not others_follow):
+    if not slots or (slots[0] > now - GRACE_MS and not others_follow):
         return None
     slot = slot_name(slots[0])
     try:
@@ -90,9 +94,9 @@ async def make_up(world: World, loop: Loop) -> str | None:
     return None
 
 
-async def _due(world: World, loop: Loop, *, since: int) -> tuple[int, ...]:
+async def _due(world: World, loop: Loop, *, since: int, now: int) -> tuple[int, ...]:
     """What is still to be run, in order; how far the calendar is dealt with is on record behind it."""
-    trigger, store, now = loop.trigger, world.store, now_ms()
+    trigger, store = loop.trigger, world.store
     upto = 0
     if trigger.missed != "skip":
         read_as = f"{trigger.schedule} {trigger.timezone} {trigger.missed}"
