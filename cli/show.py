@@ -117,6 +117,8 @@ def _who(registry: Registry, loop: Loop) -> str:
         ("owner", loop.owner),
         ("team", loop.team),
         ("schedule", _slot({**loop.trigger.model_dump()})),
+        *([("fired by event", loop.trigger.event)] if loop.trigger.event else []),
+        *([("fired by webhook", loop.trigger.webhook)] if loop.trigger.webhook else []),
         ("digest", digest(registry.pinned(loop.name))),
         ("deployments", ", ".join(_deployed(loop))),
     ]

@@ -43,7 +43,7 @@ class FiringStore(Protocol):
         ...
 
     async def endings(self, loop: str) -> tuple[Ending, ...]:
-        """How the closed runs ended that began after the loop was last let go on, newest first."""
+        """How the closed runs ended, newest first, back to a fruitful one or to when the loop was last let go on."""
         ...
 
     async def trip(self, loop: str, run: str, *, why: str, state: str, now: int) -> BreakerRow:

@@ -80,8 +80,7 @@ async def make_up(world: World, loop: Loop) -> str | None:
         return None
     now = now_ms()
     slots = await _due(world, loop, since=now, now=now)
-    others_follow = len(slots) > 1
-    if not slots or (slots[0] > now - GRACE_MS and not others_follow):
+    if not slots or slots[0] > now - GRACE_MS:
         return None
     slot = slot_name(slots[0])
     try:

@@ -21,14 +21,19 @@ def open_breaker(sql: Sql, loop: str) -> BreakerRow | None:
 
 
 def endings(sql: Sql, loop: str) -> tuple[Ending, ...]:
-    """How the loop's closed runs ended, newest first; only those that began after it was last let go on."""
+    """How the loop's closed runs ended, newest first, back to a fruitful one or to when it was last let go on."""
     since = sql.one("SELECT max(resumed_at) AS at FROM breakers WHERE loop = :loop", loop=loop)
     runs = sql.all(
         "SELECT * FROM runs WHERE loop = :loop AND status = 'closed' AND opened_at > :since"
         " ORDER BY closed_at DESC, opened_at DESC, run LIMIT :most",
         loop=loop, since=(since["at"] or 0) if since is not None else 0, most=REMEMBERED,
     )  # fmt: skip
-    return tuple(_ending(sql, run["run"], run["stop_reason"]) for run in runs)
+    found: list[Ending] = []
+    for run in runs:
+        found.append(_ending(sql, run["run"], run["stop_reason"]))
+        if found[-1].fruitful:
+            break
+    return tuple(found)
 
 
 def _ending(sql: Sql, run: str, stopped: str | None) -> Ending:

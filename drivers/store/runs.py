@@ -59,7 +59,8 @@ def found(
         raise StoreError(
             f"run {run!r} is not in the store. Open it before reporting what it found."
         )
-    if row["found_at"] is None:
+    # A heartbeat that was given up as stuck, and lives again, hands out nothing.
+    if row["found_at"] is None and row["status"] == "open":
         loop: str = row["loop"]
         new = [
             item

@@ -263,3 +263,29 @@ def test_a_thousand_loops_are_checked_in_seconds():
     started = time.process_time()
     assert len(load(Texts(files), priced=bool).loops) == 1000
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("way", ["event: northwind.build.failed", "webhook: ci"])
+def test_a_delivery_that_may_be_dropped_is_warned_of(way: str):
+    def warned(more: str) -> list[str]:
+        found = examined(loop=LOOP.replace("trigger: {", f"trigger: {{{way}{more}, "))
+        assert said(found) == []
+        return [w.text for w in found.warnings]
+
+    assert warned("") == [
+        "a delivery that comes while a heartbeat is under way is dropped; keep it with overlap: enqueue"
+    ]
+    assert warned(", overlap: enqueue") == []
+
+
+@pytest.mark.parametrize("missed", ["once", "all"])
+def test_slots_of_no_schedule_cannot_be_missed(missed: str):
+    text = LOOP.replace('schedule: "0 6 * * 1-5"', f"missed: {missed}")
+    (problem,) = said(examined(loop=text))
+    assert f"missed: '{missed}' is about slots of a schedule, and there is none" in problem
+
+
+@pytest.mark.parametrize("event", ["", "*", "a b", "{{ x }}", "a.*.b", "a." * 120])
+def test_an_event_is_named_as_prefect_names_it(event: str):
+    text = LOOP.replace("trigger: {", f"trigger: {{event: {json.dumps(event)}, ")
+    assert "trigger.event" in said(examined(loop=text))[0]

@@ -99,6 +99,16 @@ async def test_a_heartbeat_that_lives_again_gets_a_new_lease_and_one_that_found_
     assert [r.run for r in await told.store.end_stuck(T + 10**9)] == ["r-s1"]
 
 
+async def test_a_heartbeat_that_was_given_up_and_lives_again_hands_out_nothing(told: Story):
+    await told.open_run(now=T)
+    await told.store.end_run("r1", stop=Stop("minutes", "it hung"), now=T + 1)
+    assert await told.find("test_a", now=T + 2) == ()
+    run = await told.store.run("r1")
+    assert run is not None
+    assert (run.status, run.stop) == ("closed", Stop("minutes", "it hung"))
+    assert "dispatch" not in [o.kind for o in await told.store.outbox()]
+
+
 async def tripped(store: SqliteStore, run: str = "r1", now: int = T) -> None:
     await store.trip(LOOP, run, why="twice for nothing.", state="# paused", now=now)
 
