@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 
 from cli.main import cli
 from cli.render import rendered
@@ -158,3 +160,41 @@ def test_prefect_knows_every_key_we_write():
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
     assert len(PrefectYamlModel.model_validate(content).deployments) == 8
+
+
+def changed(tmp_path: Path, trigger: str) -> dict[str, Any]:
+    """The heartbeat of a loop whose trigger is this one."""
+    root = shutil.copytree(REGISTRY, tmp_path / "changed")
+    loop = root / "loops" / "night-fix.yaml"
+    lines = [
+        f"trigger: {trigger}" if line.startswith("trigger:") else line
+        for line in loop.read_text().splitlines()
+    ]
+    loop.write_text("\n".join(lines))
+    content = yaml.safe_load(rendered(load_registry(root)))
+    return next(
+        d
+        for d in content["deployments"]
+        if d["entrypoint"].endswith("heartbeat") and d["name"] == "night-fix"
+    )
+
+
+def test_an_event_fires_with_its_id_as_the_delivery_and_its_payload_as_text(tmp_path: Path):
+    heartbeat = changed(tmp_path, "{event: northwind.build.failed, overlap: enqueue}")
+    assert heartbeat["paused"] is True
+    (trigger,) = heartbeat["triggers"]
+    told = DeploymentEventTrigger.model_validate(trigger)
+    assert (set(told.expect), told.posture, told.enabled) == (
+        {"northwind.build.failed"},
+        "Reactive",
+        True,
+    )
+    assert told.parameters == {
+        "loop": "night-fix", "delivery": "{{ event.id }}", "payload": "{{ event.payload | tojson }}",
+    }  # fmt: skip
+
+
+def test_slots_that_are_made_up_for_in_order_wait_for_their_turn(tmp_path: Path):
+    heartbeat = changed(tmp_path, '{schedule: "0 2 * * *", missed: all}')
+    assert heartbeat["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert "triggers" not in heartbeat
