@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 import yaml
 from prefect import get_client
@@ -61,7 +62,7 @@ class Watch:
         asked = httpx.post(
             f"{self.bench.api_url}/deployments/{self.deployment}/schedule",
             json={"min_runs": 20, "max_runs": 20}, timeout=60,
-            auth=tuple(self.bench.keys.prefect.split(":", 1)),
+            auth=httpx.BasicAuth(*self.bench.keys.prefect.split(":", 1)),
         )  # fmt: skip
         asked.raise_for_status()
         self.firings = [r for r in await self.flow_runs() if r.auto_scheduled]
