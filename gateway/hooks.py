@@ -61,11 +61,11 @@ class Hooks:
     world: Callable[[], AbstractAsyncContextManager[World]] = open_world
     sender: Callable[[str], Awaitable[WebhookSender]] = WebhookSender.aload
     counts: Counter[str] = field(default_factory=Counter[str])
-    _world: World | None = None
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _opened: float = 0.0
+    _world: World | None = field(default=None, init=False)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+    _opened: float = field(default=0.0, init=False)
     _secrets: dict[str, tuple[float, WebhookSender]] = field(
-        default_factory=dict[str, tuple[float, WebhookSender]]
+        default_factory=dict[str, tuple[float, WebhookSender]], init=False
     )
 
     async def hook(self, request: Request) -> JSONResponse:

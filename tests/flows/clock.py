@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from importlib import import_module
 
 import pytest
 
@@ -11,6 +12,9 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
         self.now = ms(start)
+        # Modules that are imported later would take the driven clock for good.
+        for flow in ("heartbeat", "work", "housekeeping"):
+            import_module(f"flows.{flow}")
         for name, module in list(sys.modules.items()):
             if name.startswith("tasks.") and hasattr(module, "now_ms"):
                 monkeypatch.setattr(module, "now_ms", self)
