@@ -12,7 +12,7 @@ from cli.store import open_cli_store
 from cli.words import now_ms, one_line, stamp
 from governance.errors import LoopError
 from governance.memory import Store
-from governance.records import BreakerRow
+from governance.records import BreakerRow, PageMoved
 from governance.statepage import people_of, state_page
 
 _EXAMPLE = """\b
@@ -48,9 +48,15 @@ def resume(loop: str, reason: str, name: str | None, as_json: bool) -> None:
 
 
 async def _resume(store: Store, loop: str, by: str, reason: str) -> BreakerRow:
-    page = await store.state(loop)
-    body = state_page(loop, await store.items(loop=loop), people_of(page.body if page else None))
-    row = await store.resume(loop, by=by, reason=reason, state=body, now=now_ms())
+    row: BreakerRow | PageMoved | None = PageMoved(0)
+    while isinstance(row, PageMoved):
+        # Whatever was written on the page meanwhile is kept.
+        page = await store.state(loop)
+        said = people_of(page.body if page else None)
+        row = await store.resume(
+            loop, by=by, reason=reason, state=state_page(loop, await store.items(loop=loop), said),
+            seen=page.version if page else 0, now=now_ms(),
+        )  # fmt: skip
     if row is None:
         raise click.ClickException(
             f"loop {one_line(loop)!r} is not paused by its breaker; nothing was changed. A schedule that a person "

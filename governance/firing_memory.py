@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 from governance.breaker import Ending
 from governance.calendar import Beat
-from governance.records import BreakerRow, RunRow
+from governance.records import BreakerRow, PageMoved, RunRow
 
 
 class FiringStore(Protocol):
@@ -46,12 +46,17 @@ class FiringStore(Protocol):
         """How the closed runs ended, newest first, back to a fruitful one or to when the loop was last let go on."""
         ...
 
-    async def trip(self, loop: str, run: str, *, why: str, state: str, now: int) -> BreakerRow:
-        """Pause the loop: schedules and one notice by outbox, state page, audit. An open pause stays as it is."""
+    async def trip(
+        self, loop: str, run: str, *, why: str, state: str, seen: int, now: int
+    ) -> BreakerRow | PageMoved:
+        """Pause the loop: schedules and one notice by outbox, state page, audit. An open pause stays as it is.
+
+        `seen` is the version that the page was composed from, 0 for none.
+        """
         ...
 
     async def resume(
-        self, loop: str, *, by: str, reason: str, state: str, now: int
-    ) -> BreakerRow | None:
+        self, loop: str, *, by: str, reason: str, state: str, seen: int, now: int
+    ) -> BreakerRow | PageMoved | None:
         """Let a paused loop go on, audited; None when it is not paused."""
         ...

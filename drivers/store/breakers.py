@@ -2,11 +2,11 @@
 
 from drivers.store import rows
 from drivers.store.outbox import send
-from drivers.store.pages import note, write_page
+from drivers.store.pages import moved, note, write_page
 from drivers.store.sql import Sql
 from governance.breaker import REMEMBERED, Ending
 from governance.errors import StoreError
-from governance.records import BreakerRow
+from governance.records import BreakerRow, PageMoved
 
 _ASKED = "j.kind = 'model' AND l.status <> 'failed'"
 
@@ -59,11 +59,15 @@ def _ending(sql: Sql, run: str, stopped: str | None) -> Ending:
     )
 
 
-def trip(sql: Sql, loop: str, run: str, *, why: str, state: str, now: int) -> BreakerRow:
+def trip(
+    sql: Sql, loop: str, run: str, *, why: str, state: str, seen: int, now: int
+) -> BreakerRow | PageMoved:
     """Pause the loop, once: its schedules, a notice, the state page and the audit in one transaction."""
     there = open_breaker(sql, loop)
     if there is not None:
         return there
+    if newer := moved(sql, loop, seen):
+        return newer
     last = sql.one(
         "SELECT coalesce(max(nth), 0) AS nth FROM breakers WHERE loop = :loop", loop=loop
     )
@@ -79,11 +83,15 @@ def trip(sql: Sql, loop: str, run: str, *, why: str, state: str, now: int) -> Br
     return BreakerRow(loop, nth, run, why, now)
 
 
-def resume(sql: Sql, loop: str, *, by: str, reason: str, state: str, now: int) -> BreakerRow | None:
+def resume(
+    sql: Sql, loop: str, *, by: str, reason: str, state: str, seen: int, now: int
+) -> BreakerRow | PageMoved | None:
     """Let a paused loop go on; None when it is not paused. What passed meanwhile is not missed."""
     there = open_breaker(sql, loop)
     if there is None:
         return None
+    if newer := moved(sql, loop, seen):
+        return newer
     sql.run(
         "UPDATE breakers SET resumed_at = :now, resumed_by = :by, reason = :reason"
         " WHERE loop = :loop AND nth = :nth",

@@ -14,7 +14,7 @@ WHY = "the same finding ended the same way in 2 runs in a row. They cost 0.0200 
 @pytest.fixture
 def paused(morning: Filled) -> Filled:
     now = time.time_ns() // 1_000_000
-    asyncio.run(morning.store.trip("triage", "r1", why=WHY, state="# Paused", now=now))
+    asyncio.run(morning.store.trip("triage", "r1", why=WHY, state="# Paused", seen=2, now=now))
     return morning
 
 

@@ -109,8 +109,15 @@ async def test_a_heartbeat_that_was_given_up_and_lives_again_hands_out_nothing(t
     assert "dispatch" not in [o.kind for o in await told.store.outbox()]
 
 
+async def seen(store: SqliteStore) -> int:
+    page = await store.state(LOOP)
+    return page.version if page else 0
+
+
 async def tripped(store: SqliteStore, run: str = "r1", now: int = T) -> None:
-    await store.trip(LOOP, run, why="twice for nothing.", state="# paused", now=now)
+    await store.trip(
+        LOOP, run, why="twice for nothing.", state="# paused", seen=await seen(store), now=now
+    )
 
 
 async def test_a_paused_loop_opens_no_run_until_somebody_lets_it_go_on(store: SqliteStore):
@@ -122,7 +129,9 @@ async def test_a_paused_loop_opens_no_run_until_somebody_lets_it_go_on(store: Sq
     assert f"loops resume {LOOP}" in refused.stop.detail
     # What was begun before goes on: a retry of its own flow run finds it.
     assert isinstance(await opened(store, "s1", T + 1), RunRow)
-    await store.resume(LOOP, by="noor", reason="mended", state="# going", now=T + 2)
+    await store.resume(
+        LOOP, by="noor", reason="mended", state="# going", seen=await seen(store), now=T + 2
+    )
     assert isinstance(await opened(store, "s2", T + 3), RunRow)
 
 
@@ -147,15 +156,23 @@ async def test_letting_go_on_is_on_record_counts_anew_and_leaves_what_passed_mea
     await told.find("test_a", now=T + 1)
     await told.claim((await store.items())[0].item, now=T + 2)
     await store.close(
-        told.item, fence=told.fence, status="stopped", outcome={}, stop=Stop("rounds", "3"), state="# s", now=T + 3
+        told.item, fence=told.fence, status="stopped", outcome={}, stop=Stop("rounds", "3"), state="# s",
+        seen=await seen(store), now=T + 3,
     )  # fmt: skip
     (ending,) = await store.endings(LOOP)
     assert ending == Ending("r1", fruitful=False, paid=False, cost=0, ends=(("rounds", "test_a"),))
     await tripped(store, now=T + 4)
-    done = await store.resume(LOOP, by="noor", reason="mended", state="# going", now=T + 10**6)
+    done = await store.resume(
+        LOOP, by="noor", reason="mended", state="# going", seen=await seen(store), now=T + 10**6
+    )
     assert done is not None
     assert (done.resumed_by, done.reason) == ("noor", "mended")
-    assert await store.resume(LOOP, by="noor", reason="again", state="# s", now=T + 10**6) is None
+    assert (
+        await store.resume(
+            LOOP, by="noor", reason="again", state="# s", seen=await seen(store), now=T + 10**6
+        )
+        is None
+    )
     assert await store.endings(LOOP) == ()
     assert await store.calendar(LOOP, "c", since=0) == T + 10**6
     (line, *_) = await store.audit()
@@ -175,7 +192,8 @@ async def test_a_run_counts_as_paid_when_a_model_was_asked_and_as_fruitful_when_
         await store.done(told.place(), admitted.attempt, settled(now=T + 4, cost=7))
         stop = Stop("rounds", "3") if status == "stopped" else None
         await store.close(
-            told.item, fence=told.fence, status=status, outcome={}, stop=stop, state="# s", now=T + 5  # type: ignore[arg-type]
+            told.item, fence=told.fence, status=status, outcome={}, stop=stop, state="# s",
+            seen=await seen(store), now=T + 5,  # type: ignore[arg-type]
         )  # fmt: skip
     (ending,) = await store.endings(LOOP)
     assert (ending.fruitful, ending.paid, ending.cost) == (True, True, 14)
