@@ -5,6 +5,7 @@ file, whichever firing comes, and however late. So of a heap of late firings one
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -84,12 +85,14 @@ async def make_up(world: World, loop: Loop) -> str | None:
         return None
     slot = slot_name(slots[0])
     try:
-        if await _sent(loop.name, slot):
-            return slot
+        said = await _send(loop.name, slot)
     except UNSENT as error:
         logger.warning("missed slot %s of %s is not sent yet: %s", slot, loop.name, error)
         return None
-    await world.store.deal_with(loop.name, slots[0], let_go=True, now=now_ms())
+    if said == "sent":
+        return slot
+    upto = slots[-1] if said == "paused" else slots[0]
+    await world.store.deal_with(loop.name, upto, let_go=said == "cancelled", now=now_ms())
     return None
 
 
@@ -111,10 +114,14 @@ async def _due(world: World, loop: Loop, *, since: int, now: int) -> tuple[int, 
     return left
 
 
-async def _sent(loop: str, slot: str) -> bool:
-    """A flow run for the slot is on its way; False when as many as it gets have come to nothing."""
+async def _send(loop: str, slot: str) -> Literal["sent", "paused", "cancelled"]:
+    """A flow run for the slot is on its way; or a person paused the schedule, and what passes is not missed; or as
+    many flow runs as it gets have come to nothing.
+    """
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(f"heartbeat/{loop}")
+        if deployment.paused or not any(s.active for s in deployment.schedules):
+            return "paused"
         for nth in range(TIMES):
             run: FlowRun = await client.create_flow_run_from_deployment(
                 deployment.id,
@@ -122,5 +129,5 @@ async def _sent(loop: str, slot: str) -> bool:
                 idempotency_key=f"{firing_key(loop, slot)}-{nth}",
             )
             if run.state is None or not run.state.is_final():
-                return True
-    return False
+                return "sent"
+    return "cancelled"

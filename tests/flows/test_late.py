@@ -209,6 +209,27 @@ async def test_a_missed_slot_whose_flow_run_was_cancelled_by_a_collision_is_sent
 
 
 @pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize("missed", ["once", "all"])
+async def test_what_passes_while_a_person_has_paused_the_schedule_is_not_missed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, missed: str
+):
+    watch = await Watch(bench, f"paused-{missed}").deployed(missed=missed)
+    clock = Clock(monkeypatch, watch.slot(0))
+    assert await watch.run(watch.firings[0]) == "Done"
+    async with get_client() as client:
+        (schedule,) = await client.read_deployment_schedules(watch.deployment)
+        await client.update_deployment_schedule(watch.deployment, schedule.id, active=False)
+        clock.at(watch.moment(4) + 301_000)
+        await watch.keep_house()
+        assert await watch.sent() == []
+        await client.update_deployment_schedule(watch.deployment, schedule.id, active=True)
+    clock.at(watch.moment(4) + 400_000)
+    await watch.keep_house()
+    assert await watch.sent() == []
+    assert await watch.slots() == [watch.slot(0)]
+
+
+@pytest.mark.usefixtures("inside")
 async def test_a_heartbeat_that_hangs_is_given_up_and_the_next_slot_runs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
