@@ -132,11 +132,12 @@ def _who(registry: Registry, loop: Loop) -> str:
 
 def _limits(loop: Loop) -> str:
     limits = loop.harness.model_dump(mode="json", exclude={"approvals"})
-    silence = limits.pop("on_no_approver")
+    silence, breaker = limits.pop("on_no_approver"), limits.pop("breaker")
     rows = [("LIMIT", "")]
     rows += [(k, f"{v:,}" if isinstance(v, int) else str(v or "none")) for k, v in limits.items()]
     waits = f"{silence['then']} after {silence['after']}" if silence else "waits for a person"
-    return columns([*rows, ("on_no_approver", waits)])
+    paused = f"paused after {breaker['after']} runs in vain" if breaker else "never"
+    return columns([*rows, ("breaker", paused), ("on_no_approver", waits)])
 
 
 def _rules(registry: Registry, loop: Loop) -> str:

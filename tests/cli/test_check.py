@@ -129,7 +129,18 @@ def test_show_answers_what_each_agent_can_touch_and_by_which_rule(registry: Path
     told = loops("show", "night-fix", "--registry", registry).output
     assert "max_tokens_per_run    1,500,000" in told
     assert "on_no_approver        reject after 3d" in told
+    assert "breaker               paused after 2 runs in vain" in told
+    assert "fired by" not in told
     assert "fix-reviewer (checker, claude-opus-4-8) can touch:\n  nothing" in told
+
+
+def test_show_tells_every_way_a_loop_is_fired(registry: Path):
+    file = registry / "loops" / "night-fix.yaml"
+    ways = "trigger: {event: northwind.build.failed, webhook: ci, overlap: enqueue, "
+    file.write_text(file.read_text().replace("trigger: {", ways).replace(", overlap: skip", ""))
+    told = loops("show", "night-fix", "--registry", registry).output
+    assert "fired by event    northwind.build.failed" in told
+    assert "fired by webhook  ci" in told
 
 
 def test_a_loop_that_is_not_there_ends_with_code_2():
