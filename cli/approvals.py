@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 
@@ -15,12 +15,12 @@ from cli.source import json_option
 from cli.store import open_cli_store
 from cli.waking import wake
 from cli.words import columns, now_ms
+from governance.answers import Answer, meanings, takes, way_to_answer
 from governance.approvals import moment
 from governance.memory import Store
 from governance.records import Card
 
 F = TypeVar("F", bound=Callable[..., object])
-Answer = Literal["approve", "reject"]
 
 _LIST_EXAMPLE = """\b
 $ loops approvals
@@ -79,7 +79,7 @@ def approve(card: str, name: str | None, reason: str, yes: bool, as_json: bool) 
 
     Exit code 0 when your answer counts, 1 when it does not (answered, expired, unknown).
     """
-    _give("approve", card, name, reason, yes, as_json)
+    give(Given("approve", card, name, reason, yes, as_json))
 
 
 @_answer_options("reject")
@@ -91,7 +91,7 @@ def reject(card: str, name: str | None, reason: str, yes: bool, as_json: bool) -
 
     Exit code 0 when your answer counts, 1 when it does not (answered, expired, unknown).
     """
-    _give("reject", card, name, reason, yes, as_json)
+    give(Given("reject", card, name, reason, yes, as_json))
 
 
 def _show_all(cards: list[tuple[Card, str]], as_json: bool) -> None:
@@ -104,27 +104,51 @@ def _show_all(cards: list[tuple[Card, str]], as_json: bool) -> None:
         click.echo("Nothing waits for a person.")
 
 
-def _give(
-    answer: Answer, given: str, name: str | None, reason: str, yes: bool, as_json: bool
-) -> None:
-    by = claimed(name)
+class Given(NamedTuple):
+    """An answer as it was typed."""
+
+    answer: Answer
+    card: str
+    name: str | None
+    reason: str
+    yes: bool
+    as_json: bool
+    result: str = ""
+
+
+def give(given: Given) -> None:
+    """Answer a card and wake its run. Raises `click.ClickException` where the answer does not count."""
+    answer, by = given.answer, claimed(given.name)
     store = open_cli_store().store
-    card, title = asyncio.run(_titled(store, given))
+    card, title = asyncio.run(_titled(store, given.card))
+    _fits(card, answer)
     _still_open(card)
     # Standard output is for the JSON then; a person who is asked still sees what they answer.
-    click.echo(whole_card(card, title, now_ms()) + "\n", err=as_json)
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"{answer.capitalize()} this as {by!r}?", abort=True, err=as_json)
+    click.echo(whole_card(card, title, now_ms()) + "\n", err=given.as_json)
+    if not given.yes and sys.stdin.isatty():
+        click.confirm(f"{answer.capitalize()} this as {by!r}?", abort=True, err=given.as_json)
     answered = asyncio.run(
-        store.answer(card.card, answer=answer, by=by, reason=reason, now=now_ms())
+        store.answer(
+            card.card, answer=answer, by=by, reason=given.reason, result=given.result, now=now_ms()
+        )
     )
     if answered.answer is None or (answered.answer, answered.answered_by) != (answer, by):
         _still_open(answered)
     woken, said = asyncio.run(wake(store, answered.card))
-    if as_json:
+    if given.as_json:
         click.echo(json.dumps({**card_json(answered, title), "woken": woken}, indent=2))
     else:
         click.echo(f"Card {answered.card}: {answer_of(answered)}.\n{said}")
+
+
+def _fits(card: Card, answer: Answer) -> None:
+    """Raises `click.ClickException` for an answer to another question than the card's."""
+    if not takes(card.kind, answer):
+        raise click.ClickException(
+            f"card {card.card!r} is {card.kind.replace('_', ' ')}: {answer!r} answers another question. "
+            f"Nothing was changed; answer it with `{way_to_answer(card.kind, card.card)}` "
+            f"({meanings(card.kind)})"
+        )
 
 
 def _still_open(card: Card) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 from cli.words import columns, exact, margined, money, one_line, span, stamp
-from governance.approvals import moment, spelled
+from governance.answers import way_to_answer
+from governance.approvals import SAYS, known, moment, shown_by_probe, spelled
 from governance.parts import Json, digest
 from governance.records import Card
 
@@ -30,6 +31,8 @@ CARD_HEAD = ("CARD", "LOOP", "TOOL", "ITEM", "AGE", "DEADLINE", "COST", "EVIDENC
 def whole_card(card: Card, title: str, now: int) -> str:
     """Everything a person says yes or no to: the exact arguments and the full diff, nothing left out."""
     parts = [_facts(card, title, now), _arguments(card)]
+    if (shown := shown_by_probe(card)) is not None:
+        parts.append(f"What the far side shows:\n{margined(shown)}")
     if card.diff is not None:
         parts.append(f"The whole diff, {card.diff.count(chr(10)):,} lines:\n{margined(card.diff)}")
     return "\n\n".join(parts)
@@ -64,6 +67,7 @@ def _facts(card: Card, title: str, now: int) -> str:
         ("tree", card.tree or "none"),
         ("cost so far", f"{money(card.cost)} (computed at list price)"),
         ("reach", one_line(card.reach) or "-"),
+        *((name, one_line(told)) for name, told in known(card)),
         ("asked", f"{moment(card.asked_at)} ({span(now - card.asked_at)} ago)"),
         ("no answer", _silence(card)),
     ]
@@ -73,6 +77,8 @@ def _facts(card: Card, title: str, now: int) -> str:
         rows.append(("answers from", moment(card.not_before)))
     if card.answer is not None:
         rows.append(("answer", answer_of(card)))
+    elif card.kind != "approval":
+        rows.append(("answer with", way_to_answer(card.kind, card.card)))
     return columns(rows)
 
 
@@ -102,4 +108,5 @@ def _deadline(card: Card, now: int) -> str:
 
 
 def _arguments(card: Card) -> str:
-    return f"Exactly these arguments will be sent ({digest(card.arguments)}):\n{spelled(card.arguments)}"
+    said = SAYS[card.kind].removesuffix(":")
+    return f"{said} ({digest(card.arguments)}):\n{spelled(card.arguments)}"

@@ -25,6 +25,10 @@ COMMANDS = {
     ),
     "approve": ("cli.approvals:approve", "Say yes to a card."),
     "reject": ("cli.approvals:reject", "Say no to a card."),
+    "resolve": (
+        "cli.resolve:resolve",
+        "Say what became of what may have happened, or of a round that diverged.",
+    ),
     "state": ("cli.state:state", "Show what a loop knows, or correct it."),
     "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
     "run": ("cli.run:run", "Fire a loop now."),

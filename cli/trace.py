@@ -8,7 +8,7 @@ import click
 from cli.pick import pick_owner
 from cli.source import json_option
 from cli.store import open_cli_store
-from cli.tree import ItemTrace, Lane, lanes_of
+from cli.tree import ItemTrace, Lane, changes_in, lanes_of
 from cli.treelines import item_lines, run_lines
 from cli.words import columns, now_ms, stamp
 from governance.memory import Store
@@ -67,11 +67,13 @@ async def _traced(
 
 
 async def _item(store: Store, item: ItemRow) -> ItemTrace:
+    entries = await store.entries(item.item)
     return ItemTrace(
         item,
-        lanes_of(await store.entries(item.item), await store.ledger(item=item.item)),
+        lanes_of(entries, await store.ledger(item=item.item)),
         await store.cards(item=item.item, open_only=False),
         await store.evidence(item.item),
+        changes_in(entries),
     )
 
 

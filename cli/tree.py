@@ -65,6 +65,8 @@ class ItemTrace:
     lanes: tuple[Lane, ...]
     cards: tuple[Card, ...]
     evidence: tuple[Evidence, ...]
+    changes: tuple[str, ...] = ()
+    """What became different while it waited: definition, rules, grants, labels, credentials."""
 
     @property
     def spent(self) -> Spent:
@@ -92,13 +94,14 @@ class ItemTrace:
             "lanes": [lane.as_json() for lane in self.lanes],
             "cards": [card_json(c, item.finding.title) for c in self.cards],
             "evidence": [asdict(e) for e in self.evidence],
+            "changes": list(self.changes),
         }
 
 
 def lanes_of(entries: Iterable[Entry], rows: Iterable[LedgerRow]) -> tuple[Lane, ...]:
     """The lanes of one owner in the order they began, delegates below those who called them.
 
-    Left out: journal rows that only mark a step as complete.
+    Left out: journal rows that mark a step as complete, a path as taken, or hold a note.
     """
     tries: dict[str, list[LedgerRow]] = {}
     begun: dict[tuple[int, str], int] = {}
@@ -107,7 +110,7 @@ def lanes_of(entries: Iterable[Entry], rows: Iterable[LedgerRow]) -> tuple[Lane,
         begun.setdefault((row.place.round, row.place.lane), n)
     lanes: dict[tuple[int, str], Lane] = {}
     for entry in entries:
-        if entry.kind == "step":
+        if entry.kind in ("step", "marker", "note"):
             continue
         where = (entry.place.round, entry.place.lane)
         lane = lanes.setdefault(where, Lane(entry.place.lane, entry.place.round))
@@ -115,6 +118,12 @@ def lanes_of(entries: Iterable[Entry], rows: Iterable[LedgerRow]) -> tuple[Lane,
     last = len(begun)
     ordered = sorted(lanes, key=lambda at: (at[0], begun.get(at, last)))
     return _nested([lanes[at] for at in ordered])
+
+
+def changes_in(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """What became different while the item waited, the first wait first."""
+    notes = sorted((e for e in entries if e.kind == "note"), key=lambda e: e.place.step)
+    return tuple(str(c) for e in notes if e.result for c in e.result["changes"])
 
 
 def rows_of(lanes: Iterable[Lane]) -> list[LedgerRow]:

@@ -44,6 +44,8 @@ def item_lines(trace: ItemTrace, depth: int, now: int) -> list[Line]:
         note = f"by {one_line(proof.by)}: {one_line(proof.detail, NOTE)}"
         lines.append((what, one_line(proof.verdict), "-", "-", "-", note))
     lines += [_card(card, depth + 1, now) for card in trace.cards]
+    what = f"{_indent(depth + 1)}changed while it waited"
+    lines += [(what, "-", "-", "-", "-", one_line(told, NOTE)) for told in trace.changes]
     return lines
 
 
@@ -70,7 +72,7 @@ def _effect(effect: Effect, depth: int) -> list[Line]:
         status = "refused" if effect.refusal else entry.status
         lines.append((what, status, "-", "-", "-", one_line(effect.refusal or "", NOTE)))
     elif entry.status == "doubt":
-        lines.append((what, "in doubt", "-", "-", "-", "a person must say whether it starts again"))
+        lines.append((what, "in doubt", "-", "-", "-", "a person must say whether it happened"))
     return lines
 
 

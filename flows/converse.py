@@ -1,10 +1,8 @@
 """How does one agent get through one brief?"""
 
-import asyncio
-
 from governance.conversation import ToolResult
 from governance.effects import Stop
-from tasks.act import act
+from tasks.act import act, join
 from tasks.lane import Lane, Said, Waiting
 from tasks.model import call_model
 
@@ -30,7 +28,7 @@ async def converse(lane: Lane) -> Said | Waiting | Stop:
 async def settle(lane: Lane) -> Waiting | Stop | None:
     """Hand what is delegated to child lanes, side by side, then make the calls; None when all is in."""
     children = lane.children()
-    ended = await asyncio.gather(*(converse(child) for child in children.values()))
+    ended = await join(converse(child) for child in children.values())
     for ordinal, outcome in zip(children, ended, strict=True):
         lane.delegated[ordinal] = delegated(outcome)
     return await act(lane)

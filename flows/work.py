@@ -8,6 +8,7 @@ from flows.mend import mend
 from governance.effects import Stop
 from governance.errors import Diverged
 from governance.parts import Json
+from tasks.diverged import park
 from tasks.job import Job
 from tasks.lane import Said, Waiting
 from tasks.lanes import known, lead
@@ -36,11 +37,17 @@ async def work(loop: str, item: str, title: str = "") -> State[None]:
 
 
 async def attempt(job: Job) -> Json | Waiting | Stop:
-    """All that can be done now: what was done before comes back from the journal, the rest is made."""
-    try:
-        return await (mend(job) if job.loop.goal else carry_out(job))
-    except Diverged as error:
-        return Stop("diverged", str(error))
+    """All that can be done now: what was done before comes back from the journal, the rest is made.
+
+    Where the record does not fit the code any more a person is asked, and a round they restart begins anew.
+    """
+    while True:
+        try:
+            return await (mend(job) if job.loop.goal else carry_out(job))
+        except Diverged as error:
+            parked = await park(job, error)
+        if parked is not None:
+            return parked
 
 
 async def carry_out(job: Job) -> Json | Waiting | Stop:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from governance.answers import CardKind
 from governance.effects import Evidence
 from governance.parts import Json, canonical, short_id, usd
 from governance.records import Card
@@ -116,6 +117,7 @@ def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
         ("tree", inline(card.tree or "none")),
         ("cost so far", inline(f"{usd(card.cost):.6f} USD (computed at list price)")),
         ("reach", inline(card.reach)),
+        *((name, inline(told)) for name, told in known(card)),
         ("asked", inline(moment)),
         ("without an answer", inline(f"{card.on_deadline} at {deadline}" if deadline else "it waits")),
     ]  # fmt: skip
@@ -125,12 +127,65 @@ def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
     return "\n\n".join(
         (
             f"### {inline(card.tool)}",
-            "Exactly these arguments will be sent:",
+            SAYS[card.kind],
             fenced(wrapped(spelled(card.arguments)), "json"),
             f"| | |\n|---|---|\n{table}",
+            *_shown(card),
             *_diff(card),
         )
     )
+
+
+SAYS: dict[CardKind, str] = {
+    "approval": "Exactly these arguments will be sent:",
+    "in_doubt": "This may have happened already, with exactly these arguments:",
+    "diverged": "This is on record, and this the code asks for now:",
+}
+"""What a card's arguments are."""
+
+
+def known(card: Card) -> tuple[tuple[str, str], ...]:
+    """What else is known about what a card asks, as pairs of a name and a sentence."""
+    facts = card.facts or {}
+    told: list[tuple[str, str]] = []
+    if "process" in facts:
+        told.append(("its process", str(facts["process"]["why"])))
+    if "probe" in facts:
+        told.append(("the far side", _probed(facts["probe"])))
+    if "again" in facts:
+        told.append(("paid again", _again(facts["again"])))
+    return tuple(told)
+
+
+def _probed(probe: Json) -> str:
+    asked = f"{probe['tool']} was asked at {probe['at']} with {canonical(probe['arguments'])}"
+    if "failed" in probe:
+        return f"{asked}, and could not say: {probe['failed']}"
+    n = len(probe["found"])
+    return (
+        f"{asked}; {n:,} of what it shows is this call's" if n else f"{asked}; look at its answer"
+    )
+
+
+def _again(again: Json) -> str:
+    done = ", ".join(again["writes"]) or "nothing"
+    return (
+        f"{again['model_calls']:,} model calls and {again['commands']:,} commands of {again['cost_usd']} USD; "
+        f"written outside, and perhaps once more: {done}"
+    )
+
+
+def shown_by_probe(card: Card) -> str | None:
+    """The far side's answer about a call in doubt; its own elements alone where the probe can tell them."""
+    probe = (card.facts or {}).get("probe", {})
+    if probe.get("found"):
+        return spelled({"found": probe["found"]})
+    return str(probe["text"]) if "text" in probe else None
+
+
+def _shown(card: Card) -> tuple[str, ...]:
+    answer = shown_by_probe(card)
+    return () if answer is None else ("What the far side shows:", fenced(wrapped(answer[:SHOWN])))
 
 
 def _asking(card: Card) -> str:
@@ -161,10 +216,19 @@ def _diff(card: Card) -> tuple[str, ...]:
     return told, fenced(wrapped(card.diff[:SHOWN]), "diff")
 
 
-def form_markdown(cards: Sequence[tuple[Card, str, str | None]]) -> str:
-    """The whole description of a form about these cards (card, asked at, deadline)."""
+def form_markdown(
+    cards: Sequence[tuple[Card, str, str | None]], changes: Sequence[str] = ()
+) -> str:
+    """The whole description of a form about these cards (card, asked at, deadline).
+
+    `changes` are what became different while the item waited before.
+    """
     head = (
         "Your answer is recorded under the name you give; that name is claimed, not proven. "
         f"A line that begins with {MORE.strip()} goes on from the line above."
     )
+    if changes:
+        head += "\n\nChanged while it waited before:\n\n" + "\n".join(
+            f"- {inline(c)}" for c in changes
+        )
     return f"{head}\n\n" + "\n\n---\n\n".join(card_markdown(c, at, end) for c, at, end in cards)

@@ -10,8 +10,13 @@ from typing import Literal
 from governance.conversation import Usage
 from governance.parts import Json
 
-Kind = Literal["model", "tool", "delegate", "sandbox", "push", "step", "card", "notice"]
-"""What an effect is. `step` marks that all calls of one step are in; it and `delegate` have no ledger row."""
+Kind = Literal[
+    "model", "tool", "delegate", "sandbox", "push", "step", "card", "notice", "marker", "note"
+]
+"""What an effect is. `step` marks that all calls of one step are in; it and `delegate` have no ledger row.
+
+`marker` (which code path an item takes) and `note` (what changed while it waited) stand beside the sequence.
+"""
 
 StopReason = Literal[
     "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
@@ -60,6 +65,11 @@ class Place:
     def key(self) -> str:
         """The effect's name for ever: lower case, digits and dashes."""
         return f"{self.owner}-{self.round}-{self.lane}-{self.step}-{self.ordinal}"
+
+
+def round_in(key: str) -> int:
+    """The number of the round that a key names."""
+    return int(key.split("-")[1])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 
 from typing import Literal, Protocol
 
+from governance.answers import Answer
 from governance.effects import (
     Admission,
     Evidence,
@@ -69,9 +70,13 @@ class Store(FiringStore, Protocol):
         ...
 
     async def claim(
-        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
-    ) -> Claimed | Refused:
-        """T3: take the fence. Refused when the item is final, another flow run's, or out of lives."""
+        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int,
+        process: Json | None = None,
+    ) -> Claimed | Refused:  # fmt: skip
+        """T3: take the fence. Refused when the item is final, another flow run's, or out of lives.
+
+        `process` is who lives from now on; `maker` tells it of a try this life opens.
+        """
         ...
 
     async def intend(self, intent: Intent) -> Admission:
@@ -133,14 +138,36 @@ class Store(FiringStore, Protocol):
         """
         ...
 
-    async def posted(self, item: str, *, fence: int, now: int) -> str:
-        """A fresh pause key for one more form: `card-<item>-<n>`; the item is `waiting` under it."""
+    async def posted(self, item: str, *, fence: int, now: int, noted: Json | None = None) -> str:
+        """A fresh pause key for one more form: `card-<item>-<n>`; the item is `waiting` under it.
+
+        `noted` is what is in force now, to be compared when the item goes on.
+        """
         ...
 
     async def answer(
-        self, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
+        self, card: str, *, answer: Answer, by: str, reason: str, now: int, result: str = ""
     ) -> Card:
-        """T8: the first answer wins and is audited; a later one gets the first. Wakes the item by outbox."""
+        """T8: the first answer wins and is audited; a later one gets the first. Wakes the item by outbox.
+
+        `result` is what an effect that happened gave, as JSON or text. Raises `StoreError` for an answer that
+        such a card does not take.
+        """
+        ...
+
+    async def learned(self, card: str, facts: Json, *, fence: int) -> Card:
+        """What else is known about what a card asks; the first word stays."""
+        ...
+
+    async def maker(self, key: str) -> Json | None:
+        """The process that opened the newest try of an effect, as it was noted when its life began."""
+        ...
+
+    async def restart(self, item: str, round: int, *, card: str, fence: int) -> Claimed:
+        """The round and those after it begin anew under numbers never used, as `card` was answered.
+
+        What is on record for them counts no more, and its open cards are closed.
+        """
         ...
 
     async def cards(self, *, item: str | None = None, open_only: bool = True) -> tuple[Card, ...]:

@@ -28,6 +28,9 @@ NotificationBlock = Annotated[
 ]
 """A notification block's document, as `custom-webhook/ops`."""
 
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=120)]
+"""A field of an answer, and with dots a field within it."""
+
 Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?-]+$", max_length=120)]
 """`*` stands for any run of characters, `?` for one."""
 
@@ -47,6 +50,22 @@ class ModelEntry(Part):
 
 def _unless_reading(fields: dict[str, Any]) -> bool:
     return fields.get("read_only") is not True
+
+
+class Probe(Part):
+    """What shows whether a call has happened whose answer was lost.
+
+    `{name}` in a text stands for what the call itself said as `name`; what it did not say is left out.
+    """
+
+    tool: ToolName
+    """A tool labelled `read_only`, asked once when the call is in doubt; its answer stands on the card."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with."""
+    match: dict[FieldPath, Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=dict
+    )
+    """Fields (`head`, `head.ref`) of one element of its answer, and what they must be for it to be the call's."""
 
 
 class ToolLabels(Part):
@@ -69,6 +88,8 @@ class ToolLabels(Part):
     """The arguments that say who receives."""
     idempotent: bool = False
     """The far side does a repeated call with the same key once."""
+    probe: Probe | None = None
+    """What a person is shown when a call is in doubt."""
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "ToolLabels":

@@ -12,7 +12,7 @@ from governance.conversation import ToolSpec
 from governance.definition import Grants, Loop
 from governance.effects import Principal
 from governance.organisation import Organisation, Rule, ToolLabels
-from governance.parts import digest
+from governance.parts import Json, digest
 
 Effect = Literal["allow", "ask", "deny"]
 STRENGTH: dict[Effect, int] = {"allow": 0, "ask": 1, "deny": 2}
@@ -148,7 +148,12 @@ def policy_digest(organisation: Organisation, loop: Loop) -> str:
     return digest(
         [
             [r.model_dump(mode="json") for r in organisation.rules],
-            {c: {t: x.model_dump(mode="json") for t, x in v.tools.items()} for c, v in organisation.connectors.items()},
+            {c: {t: _rights(x) for t, x in v.tools.items()} for c, v in organisation.connectors.items()},
             loop.harness.approvals,
         ]
     )  # fmt: skip
+
+
+def _rights(labels: ToolLabels) -> Json:
+    """What labels say about permission; how a lost call is looked up is no part of that."""
+    return labels.model_dump(mode="json", exclude={"probe"})

@@ -6,9 +6,11 @@ Times are Unix milliseconds, UTC; money is whole pico-USD (`parts.PICO`).
 from dataclasses import dataclass, field
 from typing import Literal
 
+from governance.answers import Answer, CardKind
 from governance.conversation import Usage
 from governance.effects import Evidence, Kind, Place, Principal, Stop
 from governance.parts import Json
+from governance.rounds import Restarts
 
 ItemStatus = Literal["found", "working", "waiting", "done", "stopped"]
 RunStatus = Literal["open", "closed"]
@@ -70,6 +72,10 @@ class ItemRow:
     posted_key: str | None
     """The pause key of the last form posted, whose answer may wait in Prefect."""
     posted_n: int
+    restarts: Restarts = ()
+    """Rounds that people had begun anew, and the numbers these go by since."""
+    noted: Json | None = None
+    """What was in force when the last form was posted (`standing`); compared when the item goes on."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class Card:
     item: str
     run: str
     loop: str
-    kind: Literal["approval", "in_doubt"]
+    kind: CardKind
     key: str
     """The effect it is about."""
     tool: str
@@ -127,7 +133,7 @@ class Card:
     deadline: int | None
     on_deadline: Literal["reject", "approve"] | None
     posted_n: int = 0
-    answer: Literal["approve", "reject"] | None = None
+    answer: Answer | None = None
     answered_by: str | None = None
     """Who claims to have answered; identity is not proven (`claimed`)."""
     reason: str | None = None
@@ -135,6 +141,10 @@ class Card:
     used_by: str | None = None
     not_before: int | None = None
     """An answer before this moment is not taken: the effect in doubt may still be on its way."""
+    facts: Json | None = None
+    """What else is known: of an effect in doubt, `process` and `probe`; of a round that diverged, `again`."""
+    result: Json | None = None
+    """What an effect that happened counts as having given, as its asker is told."""
 
 
 @dataclass(frozen=True)

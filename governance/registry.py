@@ -21,6 +21,7 @@ from governance.errors import DefinitionError
 from governance.organisation import Organisation
 from governance.parts import canonical
 from governance.pinned import pin
+from governance.probe import unfit_probes
 from governance.problems import Path, Problem, dotted, few, line_of, problems_of, shown, suggest
 from governance.reach import Reach, reach
 from governance.resolve import Known, doubts, unresolved
@@ -136,7 +137,11 @@ class _Examination:
         file, text = self._file("org.yaml"), self.texts.files.get("org.yaml")
         if text is not None:
             document = parse(text, file)
-            return self._valid(Organisation, document, document.value, file, ())
+            organisation = self._valid(Organisation, document, document.value, file, ())
+            for path, said in unfit_probes(organisation) if organisation else ():
+                line = line_of(document.lines, path)
+                self.found.problems.append(Problem(file, line, dotted(path), said))
+            return organisation
         if all(p.file != file for p in self.texts.problems):
             self._problem(file, "is missing; it names models, connectors and people")
         return None

@@ -1,7 +1,7 @@
 """Make the calls of one answer: each once, in the model's order, those that need nobody first."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from governance.conversation import ToolCall, ToolResult
@@ -64,19 +64,19 @@ async def _all_calls(lane: Lane) -> Sequence[Outcome]:
     async def at_the_desk() -> list[Outcome]:
         return [await use_workspace(lane, lane.place(n), call) for n, call in desk]
 
-    done = await _join([at_the_desk(), *(_one(lane, lane.place(n), call) for n, call in others)])
+    done = await join([at_the_desk(), *(_one(lane, lane.place(n), call) for n, call in others)])
     by_ordinal = dict(zip((n for n, _ in desk), cast(list[Outcome], done[0]), strict=True))
     by_ordinal |= dict(zip((n for n, _ in others), cast(list[Outcome], done[1:]), strict=True))
     return [by_ordinal[n] for n, _ in calls]
 
 
-async def _join(work: Sequence[Awaitable[object]]) -> list[object]:
+async def join(work: Iterable[Awaitable[T]]) -> list[T]:
     """Wait for all of them, then raise the first failure: nothing is left running behind a suspension."""
     done = await asyncio.gather(*work, return_exceptions=True)
     for outcome in done:
         if isinstance(outcome, BaseException):
             raise outcome
-    return done
+    return cast(list[T], done)
 
 
 async def _one(lane: Lane, place: Place, call: ToolCall) -> Outcome:

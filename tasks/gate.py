@@ -12,6 +12,7 @@ from governance.effects import Evidence, InDoubt, Place, Principal, Refused, Sto
 from governance.parts import Json
 from governance.policy import Decision, Traits, grants_of, policy_digest, tighter, traits, weigh
 from governance.records import Card
+from tasks.doubt import inform
 from tasks.job import Job
 from tasks.model import arguments_problem
 from tasks.wayout import of_connector
@@ -187,6 +188,7 @@ async def _make(
     if isinstance(outcome, Refused):
         return outcome.stop
     if isinstance(outcome, InDoubt):
+        await inform(job, p.place, p.by, p.name, p.arguments, outcome.card)
         return Asked(outcome.card)
     job.results[p.place.key] = outcome
     return result_of(job, p.place.key, p.head)

@@ -22,7 +22,8 @@ from governance.effects import (
 )  # fmt: skip
 from governance.errors import Diverged
 from governance.parts import Json
-from governance.records import Entry, ItemRow
+from governance.records import Claimed, Entry, ItemRow
+from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
 from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
 from tasks.wayout import of_connector
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 SEND_WITHIN_MS = 60_000
 """An admitted effect whose first byte is later than this is not sent: its fence may be stale."""
 LEASE_MARGIN_MS = 120_000
+
+BESIDE = ("marker", "note")
+"""Kinds of the journal that are no part of the sequence of effects."""
+
+PROBES = "probe-"
+"""How the lanes begin in which a far side is asked about a call in doubt; they are no part of it either."""
 
 
 @dataclass
@@ -55,6 +62,9 @@ class Job:
     results: dict[str, Recorded] = field(default_factory=dict)
     """Everything done so far, by key: one SELECT when the life began, then kept up to date."""
 
+    ahead: set[str] = field(default_factory=set[str])
+    """Keys on record that this life has not come to yet: while there are any, it replays."""
+
     def __post_init__(self) -> None:
         self.loop = self.pinned.loop
         self.desk: Desk | None = None
@@ -69,12 +79,25 @@ class Job:
         return self._tools[connector]
 
     def remember(self, entries: tuple[Entry, ...]) -> None:
-        """Take over what the journal has as done."""
-        for e in entries:
-            if e.status == "done" and e.result is not None:
-                self.results[e.key] = Recorded(
-                    e.result, e.labels, e.tree, e.head_before, e.args, e.kind
-                )
+        """Take over what the journal has as done; what stands in a round that was given up counts no more."""
+        kept = [e for e in entries if round_of(e.place.round, self.restarts) is not None]
+        self.results = {
+            e.key: Recorded(e.result, e.labels, e.tree, e.head_before, e.args, e.kind)
+            for e in kept
+            if e.status == "done" and e.result is not None
+        }
+        beside = {e.key for e in kept if e.kind in BESIDE or e.place.lane.startswith(PROBES)}
+        self.ahead = {e.key for e in kept} - beside
+
+    def take_over(self, claimed: Claimed) -> None:
+        """Go on with the item as it stands now, and with its journal."""
+        self.item = claimed.item
+        self.remember(claimed.journal)
+
+    @property
+    def restarts(self) -> Restarts:
+        """The rounds that people had begun anew."""
+        return self.item.restarts if self.item else ()
 
     @property
     def turned_down(self) -> Stop | None:
@@ -95,8 +118,10 @@ class Job:
         return range(1, self.loop.goal.max_rounds + 1)
 
     def place(self, round: int, lane: str, step: int, ordinal: int) -> Place:
-        """A place in this job."""
-        return Place(self.run, self.owner, round, lane, step, ordinal)
+        """A place in this job; a round that was begun anew goes by another number."""
+        place = Place(self.run, self.owner, number_of(round, self.restarts), lane, step, ordinal)
+        self.ahead.discard(place.key)
+        return place
 
     def intent(
         self, place: Place, kind: Kind, name: str, *, by: Principal, rule: str, args: Json,

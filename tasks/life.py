@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
+from drivers.process import this_process
 from governance.effects import Refused, Stop
 from governance.errors import DriverError, StoreError
 from governance.failures import ended_by
@@ -18,6 +19,7 @@ from governance.statepage import people_of, state_page
 from tasks.desk import Desk
 from tasks.job import Job, current, enter
 from tasks.people import collect_answers
+from tasks.waking import note_changes
 from tasks.wayout import of_repository
 from tasks.world import World, now_ms, open_world
 
@@ -59,6 +61,7 @@ async def claim(world: World, item: str) -> Claimed | Stop:
         now=now_ms(),
         lease=now_ms() + LEASE_MS,
         max_lives=pinned.loop.harness.max_lives,
+        process=this_process(),
     )
     return claimed.stop if isinstance(claimed, Refused) else claimed
 
@@ -74,6 +77,7 @@ async def _begin(world: World, claimed: Claimed) -> Job:
         if row.fence > 1:
             await (await world.sandbox()).end({"looprail.item": row.item})
     enter(job)
+    await note_changes(job)
     return job
 
 

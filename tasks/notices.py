@@ -4,6 +4,7 @@ from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_UI_URL
 
+from governance.answers import CardKind, way_to_answer
 from governance.approvals import moment, plain
 from governance.parts import usd
 from governance.records import Card, Outgoing, RunRow
@@ -33,15 +34,22 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
     return await _run(world, run) if run else None
 
 
+_WHAT: dict[CardKind, str] = {
+    "approval": "waits for you",
+    "in_doubt": "may have happened; say whether it did",
+    "diverged": "cannot go on by itself",
+}
+
+
 async def _card(world: World, card: Card) -> tuple[str, str]:
     item = await world.store.item(card.item)
     until = moment(card.deadline) if card.deadline else "none, it waits"
     return (
-        f"{card.loop}: {plain(card.tool)} waits for you",
+        f"{card.loop}: {plain(card.tool)} {_WHAT[card.kind]}",
         f"{plain(card.why)}\n"
         f"Cost so far: {usd(card.cost):.4f} USD (computed at list price)\n"
         f"Deadline: {until}\n"
-        f"Answer: {link(item.flow_run if item else None)} or `loops approve {card.card}`",
+        f"Answer: {link(item.flow_run if item else None)} or `{way_to_answer(card.kind, card.card)}`",
     )
 
 

@@ -14,14 +14,17 @@ from prefect.input.actions import aread_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
 from pydantic import Field, create_model
 
+from governance.answers import CHOICES, LATER, answer_in_form, meanings, said_in_form
 from governance.approvals import CLAIMED, form_markdown, moment
 from governance.parts import Json
 from governance.records import Card, ItemRow
 from tasks.job import Job
+from tasks.waking import changes_of, in_force
 from tasks.world import World, now_ms
 
-_CHOICES = (
-    "approve: exactly what it shows runs, once. reject: it does not. later: it goes on waiting."
+_GAVE = (
+    'JSON such as {"number": 7}, or text. Later steps may need it; without it what the far side showed counts, '
+    "where it showed exactly one thing that is this call's."
 )
 
 
@@ -30,13 +33,23 @@ def field_of(card: str) -> str:
     return f"card_{card}"
 
 
+def result_field_of(card: str) -> str:
+    """The form's field for what an effect in doubt gave."""
+    return f"result_{card}"
+
+
 def answers_form(cards: Sequence[Card]) -> type[RunInput]:
     """One form for all open cards: an answer for each that must be chosen, a reason, and who answers."""
-    choice = Literal["approve", "reject", "later"]
-    fields: dict[str, Any] = {
-        field_of(c.card): (choice, Field(title=c.tool, description=f"Card {c.card}. {_CHOICES}"))
-        for c in cards
-    }
+    fields: dict[str, Any] = {}
+    for c in cards:
+        told = f"Card {c.card}. {meanings(c.kind)}"
+        choice = Literal[*(o.said for o in CHOICES[c.kind]), LATER]  # pyright: ignore[reportInvalidTypeForm]
+        fields[field_of(c.card)] = (choice, Field(title=c.tool, description=told))
+        if c.kind == "in_doubt":
+            fields[result_field_of(c.card)] = (
+                str,
+                Field(default="", title=f"What {c.tool} gave, if it happened", description=_GAVE),
+            )
     fields["approver"] = (
         str,
         Field(min_length=1, title="Your name", description="Recorded as claimed, not proven."),
@@ -57,13 +70,14 @@ async def collect_answers(world: World, item: ItemRow) -> None:
     if not isinstance(told, dict):
         return
     for card in await world.store.cards(item=item.item):
-        answer = told.get(field_of(card.card))
-        if answer in ("approve", "reject"):
+        answer = answer_in_form(card.kind, told.get(field_of(card.card)))
+        if answer is not None:
             await world.store.answer(
                 card.card,
                 answer=answer,
                 by=f"{CLAIMED}: {told.get('approver', 'nobody')}",
                 reason=str(told.get("reason", "")),
+                result=world.screen.text(str(told.get(result_field_of(card.card), ""))),
                 now=now_ms(),
             )
 
@@ -75,9 +89,12 @@ async def wait_for_people(job: Job) -> None:
         return
     if job.desk:
         await job.desk.close()
-    key = await job.world.store.posted(job.owner, fence=job.fence, now=now_ms())
+    key = await job.world.store.posted(
+        job.owner, fence=job.fence, now=now_ms(), noted=await in_force(job)
+    )
     shown = [(c, moment(c.asked_at), moment(c.deadline) if c.deadline else None) for c in cards]
-    form = answers_form(cards).with_initial_data(description=form_markdown(shown))
+    told = form_markdown(shown, changes_of(job))
+    form = answers_form(cards).with_initial_data(description=told)
     await asuspend_flow_run(wait_for_input=form, key=key)
 
 
@@ -87,5 +104,5 @@ def form_answer(cards: Sequence[Card]) -> Json:
     It carries literals and card ids only: Prefect renders a run input as a template, so no word of a person or an
     agent may stand in it. Who answered, and why, is in the store.
     """
-    answers = {field_of(c.card): c.answer or "later" for c in cards}
+    answers = {field_of(c.card): said_in_form(c.kind, c.answer) for c in cards}
     return {**answers, "approver": "answered in the store", "reason": ""}

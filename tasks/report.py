@@ -15,6 +15,7 @@ from tasks.breaker import weigh
 from tasks.job import Job
 from tasks.life import close
 from tasks.outbox import drain
+from tasks.waking import changes_of
 from tasks.world import now_ms
 
 
@@ -88,5 +89,6 @@ async def _artifact(job: Job, headline: str, outcome: Json) -> None:
             f"- {inline(str(fact))}"
             for fact in (*outcome.get("evidence", ()), *outcome.get("actions", ()))
         ),
+        *(f"- changed while it waited: {inline(change)}" for change in changes_of(job)),
     ]
     await acreate_markdown_artifact("\n\n".join(lines), key=f"report-{job.owner}")

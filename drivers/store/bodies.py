@@ -21,6 +21,11 @@ class Body:
     column: str
     digest: str
 
+    @classmethod
+    def held(cls, column: str) -> "Body":
+        """The body that a column holds already."""
+        return cls(column, column if column.startswith("sha256:") else digest(column))
+
 
 class Bodies:
     """Values in and out of columns, over one blob store."""

@@ -1,37 +1,56 @@
 """An effect was started and nobody can say whether it happened: may it start again?
 
-Only a person can say, on a card of its own per lost try. Approve lets it start once more, reject ends it.
+Only a person can say, on a card of its own per lost try: it happened, and counts as done; it did not, and starts
+once more; or neither, and the item ends.
 """
 
 import json
 from datetime import UTC, datetime
 
 from drivers.store.bodies import Body
-from drivers.store.journal import note_doubt
+from drivers.store.journal import Done, Result, done_row, note_done, note_doubt
 from drivers.store.outbox import send
 from drivers.store.sql import Row, Sql
+from drivers.store.tries import End, close_try
 from governance.effects import InDoubt, Intent, Refused, Stop
 from governance.parts import canonical, short_id
 
+VOUCHED = ("vouched", "untrusted")
+"""Labels of a result that a person gave in place of the far side."""
 
-def resolve(sql: Sql, intent: Intent, args: Body, lost: Row) -> InDoubt | Refused | None:
-    """None when a person let it start again; else the card that waits, or their refusal."""
+
+def resolve(sql: Sql, intent: Intent, args: Body, lost: Row) -> InDoubt | Refused | Done | None:
+    """None when a person let it start again; else the card that waits, their word, or their refusal."""
     key, attempt = intent.place.key, lost["attempt"]
     name = short_id("c", intent.place.owner, "in_doubt", key, str(attempt))
-    card = sql.one("SELECT answer, answered_by, reason FROM cards WHERE card = :card", card=name)
+    card = sql.one("SELECT * FROM cards WHERE card = :card", card=name)
     if card is None:
         _ask(sql, name, intent, args, lost)
     if card is None or card["answer"] is None:
         return InDoubt(name)
-    if card["answer"] == "reject":
+    if card["answer"] == "abandon":
         said = f": {card['reason']}" if card["reason"] else ""
         detail = (
             f"{intent.name!r} may have happened (try {attempt:,}), and {card['answered_by']!r} "
-            f"said not to start it again{said}"
+            f"abandoned it{said}"
         )
         return Refused(Stop("in_doubt", detail))
     sql.run("UPDATE cards SET used_by = :key WHERE card = :card", key=key, card=name)
-    return None
+    return _vouch(sql, intent, card, lost) if card["answer"] == "happened" else None
+
+
+def _vouch(sql: Sql, intent: Intent, card: Row, lost: Row) -> Done:
+    """It counts as done by a person's word; what it cost is settled only where that is nothing."""
+    result = Result(Body.held(card["result"]), intent.head, VOUCHED)
+    note_done(sql, intent.place, result, now=intent.now)
+    held = sql.one(
+        "SELECT budget FROM charges WHERE key = :key AND attempt = :attempt LIMIT 1",
+        key=lost["key"], attempt=lost["attempt"],
+    )  # fmt: skip
+    if held is None and not lost["reserved"]:
+        by = {"loop.vouched_by": card["answered_by"], "loop.lost_as": lost["error"]}
+        close_try(sql, lost, End("done", intent.now, attributes=by, cost=0, cost_status="free"))
+    return done_row(sql, intent.place.key)
 
 
 def _ask(sql: Sql, name: str, intent: Intent, args: Body, lost: Row) -> None:
@@ -63,8 +82,7 @@ def _known(name: str, lost: Row) -> str:
     return (
         f"{name!r} may have happened already: try {lost['attempt']:,} was opened at "
         f"{_moment(lost['started_at'])}, could be sent until {_moment(lost['send_by'])}, and ended as "
-        f"{lost['error']!r}{told} without an answer on record. Look at the far side first. "
-        "Approve: it is started once more. Reject: it is not."
+        f"{lost['error']!r}{told} without an answer on record. Look at the far side first."
     )
 
 

@@ -25,8 +25,9 @@ class Taken:
 
 
 def claim(
-    sql: Sql, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
-) -> Taken | Refused:
+    sql: Sql, item: str, *, flow_run: str, now: int, lease: int, max_lives: int,
+    process: Json | None = None,
+) -> Taken | Refused:  # fmt: skip
     """T3: the next life of an item; every older one can start nothing any more."""
     row = _item(sql, item)
     refused = _unclaimable(row, flow_run)
@@ -48,6 +49,11 @@ def claim(
         # A life that died without a word was awake until its lease at most.
         awake=_awake(row, min(now, row["lease"]) if row["lease"] is not None else now),
     )  # fmt: skip
+    if process is not None:
+        sql.run(
+            "INSERT INTO lives (item, fence, at, process) VALUES (:item, :fence, :now, :process)",
+            item=item, fence=row["fence"] + 1, now=now, process=canonical(process),
+        )  # fmt: skip
     return Taken(rows.item_row(_item(sql, item)), journal_of(sql, item))
 
 
@@ -86,7 +92,7 @@ def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
     sql.run(where, reason=stop.reason, detail=stop.detail, owner=owner)
 
 
-def posted(sql: Sql, item: str, *, fence: int, now: int) -> str:
+def posted(sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = None) -> str:
     """A fresh pause key for a form about the item's open cards; from now on the item is not awake.
 
     A life that ends by waiting ended well: lives are counted anew, since their cap is about processes that die.
@@ -96,8 +102,9 @@ def posted(sql: Sql, item: str, *, fence: int, now: int) -> str:
     key = f"card-{item}-{n}"
     sql.run(
         "UPDATE items SET status = 'waiting', posted_n = :n, posted_key = :key, life = 0,"
-        " awake_ms = awake_ms + :awake, life_at = NULL WHERE item = :item",
+        " awake_ms = awake_ms + :awake, life_at = NULL, noted = :noted WHERE item = :item",
         n=n, key=key, awake=_awake(row, now), item=item,
+        noted=canonical(noted) if noted is not None else None,
     )  # fmt: skip
     sql.run("UPDATE cards SET posted_n = :n WHERE item = :item AND answer IS NULL", n=n, item=item)
     return key

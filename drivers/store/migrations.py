@@ -50,6 +50,17 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX runs_flow_run ON runs (flow_run)",
         ),
     ),
+    Migration(
+        "0003-who-lives-and-what-is-known",
+        (
+            "CREATE TABLE lives (item TEXT NOT NULL, fence BIGINT NOT NULL, at BIGINT NOT NULL,"
+            " process TEXT NOT NULL, PRIMARY KEY (item, fence))",
+            "ALTER TABLE cards ADD COLUMN facts TEXT",
+            "ALTER TABLE cards ADD COLUMN result TEXT",
+            "ALTER TABLE items ADD COLUMN restarts TEXT",
+            "ALTER TABLE items ADD COLUMN noted TEXT",
+        ),
+    ),
 )
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from drivers.store.bodies import Body
 from drivers.store.items import check_fence
 from drivers.store.outbox import send
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
+from governance.answers import Answer, takes, way_to_answer
 from governance.errors import StoreError
 from governance.parts import Json, canonical, short_id
 from governance.records import Card
@@ -27,6 +27,7 @@ class Question:
     card: Card
     arguments: Body
     diff: Body | None
+    facts: Body | None
 
 
 def ask(sql: Sql, question: Question, notice: Json, *, fence: int) -> Row:
@@ -61,49 +62,69 @@ def _insert(sql: Sql, name: str, question: Question) -> None:
     sql.run(
         "INSERT INTO cards (card, item, run, loop, kind, key, tool, arguments, args_digest, tool_digest,"
         " policy_digest, tree, principal, why, evidence, cost, diff, reach, asked_at, deadline,"
-        " on_deadline, posted_n)"
-        " VALUES (:card, :item, :run, :loop, 'approval', :key, :tool, :arguments, :args_digest,"
+        " on_deadline, facts, posted_n)"
+        " VALUES (:card, :item, :run, :loop, :kind, :key, :tool, :arguments, :args_digest,"
         " :tool_digest, :policy_digest, :tree, :principal, :why, :evidence, :cost, :diff, :reach,"
-        " :asked_at, :deadline, :on_deadline, 0)",
-        card=name, item=card.item, run=card.run, loop=card.loop, key=card.key, tool=card.tool,
+        " :asked_at, :deadline, :on_deadline, :facts, 0)",
+        card=name, item=card.item, run=card.run, loop=card.loop, kind=card.kind, key=card.key, tool=card.tool,
         arguments=question.arguments.column, args_digest=question.arguments.digest,
         tool_digest=card.tool_digest, policy_digest=card.policy_digest, tree=card.tree,
         principal=canonical(vars(card.by)), why=card.why,
         evidence=canonical([vars(e) for e in card.evidence]), cost=card.cost,
         diff=question.diff.column if question.diff else None, reach=card.reach,
+        facts=question.facts.column if question.facts else None,
         asked_at=card.asked_at, deadline=card.deadline, on_deadline=card.on_deadline,
     )  # fmt: skip
 
 
 def answer(
-    sql: Sql, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
-) -> Row:
-    """T8: the first answer, audited, with the item's wake-up.
+    sql: Sql, card: str, *, answer: Answer, by: str, reason: str, now: int, result: Body | None = None
+) -> Row:  # fmt: skip
+    """T8: the first answer, audited, with the item's wake-up; `result` with it, for an effect that happened.
 
     After the deadline the declared answer is taken instead. Before an effect in doubt can no longer be on its
-    way no answer is taken, and the card comes back without one.
+    way no answer is taken, and the card comes back without one. Raises `StoreError` for an answer that such a
+    card does not take.
     """
     row = one_card(sql, card)
+    if not takes(row["kind"], answer):
+        raise StoreError(
+            f"card {card!r} is {row['kind'].replace('_', ' ')}: it takes no {answer!r}. Nothing was "
+            f"changed; answer it with `{way_to_answer(row['kind'], card)}`."
+        )
     if row["answer"] is not None:
         return row
     if row["deadline"] is not None and now > row["deadline"]:
         return expire(sql, row, now=now)
     if row["not_before"] is not None and now <= row["not_before"]:
         return row
+    if result is not None:
+        sql.run(
+            "UPDATE cards SET result = :result WHERE card = :card", result=result.column, card=card
+        )
     return _write_answer(sql, row, answer, by=by, reason=reason, now=now)
+
+
+def learned(sql: Sql, card: str, facts: Body, *, fence: int) -> Row:
+    """What else is known about what a card asks; the first word stays."""
+    row = one_card(sql, card)
+    check_fence(sql, row["item"], fence)
+    sql.run(
+        "UPDATE cards SET facts = :facts WHERE card = :card AND facts IS NULL",
+        facts=facts.column, card=card,
+    )  # fmt: skip
+    return one_card(sql, card)
 
 
 def expire(sql: Sql, row: Row, *, now: int) -> Row:
     """Nobody answered in time: what was declared for that case counts, and silence alone never means yes."""
-    declared: Literal["approve", "reject"] = row["on_deadline"] or "reject"
+    declared: Answer = row["on_deadline"] or "reject"
     return _write_answer(
         sql, row, declared, by="deadline", reason="nobody answered in time", now=now
     )
 
 
-def settle_doubt(
-    sql: Sql, key: str, answer: Literal["approve", "reject"], reason: str, *, now: int
-) -> None:
+def settle_doubt(sql: Sql, key: str, answer: Answer, reason: str, *, now: int) -> None:
     """The lost try itself has reported: nobody need say any more what became of it, and its item goes on."""
     for row in sql.all(
         "SELECT * FROM cards WHERE key = :key AND kind = 'in_doubt' AND answer IS NULL", key=key
@@ -136,14 +157,18 @@ def one_card(sql: Sql, card: str) -> Row:
     return row
 
 
-def _write_answer(sql: Sql, row: Row, answer: str, *, by: str, reason: str, now: int) -> Row:
+def _write_answer(sql: Sql, row: Row, answer: Answer, *, by: str, reason: str, now: int) -> Row:
     card = row["card"]
     sql.run(
         "UPDATE cards SET answer = :answer, answered_by = :by, reason = :reason, answered_at = :now"
         " WHERE card = :card AND answer IS NULL",
         answer=answer, by=by, reason=reason, now=now, card=card,
     )  # fmt: skip
-    note(sql, who=by, what=f"card {answer}", subject=card, detail=row["args_digest"], now=now)
+    written = one_card(sql, card)
+    gave = f", result {Body.held(written['result']).digest}" if written["result"] else ""
+    note(
+        sql, who=by, what=f"card {answer}", subject=card, detail=f"{row['args_digest']}{gave}", now=now,
+    )  # fmt: skip
     payload = {"card": card, "item": row["item"], "run": row["run"], "loop": row["loop"]}
     send(sql, "resume", card, payload)
-    return one_card(sql, card)
+    return written

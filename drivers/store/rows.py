@@ -19,6 +19,7 @@ from governance.records import (
     RunRow,
     StatePage,
 )
+from governance.rounds import Restarts
 
 
 def stop_of(row: Row) -> Stop | None:
@@ -46,8 +47,14 @@ def item_row(row: Row) -> ItemRow:
         state=row["state"], stop=stop_of(row),
         outcome=json.loads(row["outcome"]) if row["outcome"] is not None else None,
         found_at=row["found_at"], closed_at=row["closed_at"], awake_ms=row["awake_ms"],
-        posted_key=row["posted_key"], posted_n=row["posted_n"],
+        posted_key=row["posted_key"], posted_n=row["posted_n"], restarts=restarts_of(row),
+        noted=json.loads(row["noted"]) if row["noted"] is not None else None,
     )  # fmt: skip
+
+
+def restarts_of(row: Row) -> Restarts:
+    """The rounds of an item that were begun anew."""
+    return tuple((int(start), int(by)) for start, by in json.loads(row["restarts"] or "[]"))
 
 
 def place_of(row: Row) -> Place:
@@ -90,6 +97,8 @@ async def card(bodies: Bodies, row: Row) -> Card:
         on_deadline=row["on_deadline"], posted_n=row["posted_n"], answer=row["answer"],
         answered_by=row["answered_by"], reason=row["reason"], answered_at=row["answered_at"],
         used_by=row["used_by"], not_before=row["not_before"],
+        facts=await bodies.get(row["facts"]) if row["facts"] is not None else None,
+        result=await bodies.get(row["result"]) if row["result"] is not None else None,
     )  # fmt: skip
 
 

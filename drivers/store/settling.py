@@ -37,7 +37,7 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
         close_try(sql, row, end)
         if row["status"] == "unknown":
             why = f"try {attempt:,} did happen and has reported its result"
-            settle_doubt(sql, place.key, "reject", why, now=settlement.now)
+            settle_doubt(sql, place.key, "happened", why, now=settlement.now)
     return done_row(sql, place.key)
 
 
@@ -52,7 +52,7 @@ def fail(
         clear_try(sql, row, end)
         if row["status"] == "unknown":
             why = f"try {attempt:,} surely did not happen"
-            settle_doubt(sql, place.key, "approve", why, now=now)
+            settle_doubt(sql, place.key, "not-happened", why, now=now)
     elif status == "unknown" and row["status"] == "open":
         lose_try(sql, row, end)
 

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import wraps
 from types import CoroutineType
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from drivers.store import (
     breakers,
     effects,
     housekeeping,
+    lives,
     pages,
     people,
     reading,
@@ -21,13 +22,14 @@ from drivers.store import (
     settling,
     triggers,
 )
-from drivers.store.bodies import Bodies
+from drivers.store.bodies import Bodies, Body
 from drivers.store.connection import Database
-from drivers.store.items import advance, claim, close, journal_of, posted, stop_item
+from drivers.store.items import Taken, advance, claim, close, journal_of, posted, stop_item
 from drivers.store.journal import Asked, Done, Result
 from drivers.store.outbox import sent, unsent
 from drivers.store.runs import end_run, found, open_run
 from drivers.store.sql import Row, Sql
+from governance.answers import Answer, vouched
 from governance.effects import (
     Admission,
     Evidence,
@@ -123,6 +125,7 @@ class SqliteStore:
     evidence = _reading(reading.evidence)
 
     fail = _writing(settling.fail)
+    maker = _reading(lives.maker)
     receipt = _reading(reading.receipt)
     ledger = _reading(reading.ledger)
 
@@ -135,17 +138,23 @@ class SqliteStore:
         return self._database.read(lambda sql: reading.receipt(sql, key)).result()
 
     async def claim(
-        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int
-    ) -> Claimed | Refused:
+        self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int,
+        process: Json | None = None,
+    ) -> Claimed | Refused:  # fmt: skip
         """T3: take the fence. Refused when the item is final, another flow run's, or out of lives."""
         taken = await self.write(
             lambda sql: claim(
-                sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives
+                sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives, process=process,
             )
+        )  # fmt: skip
+        return taken if isinstance(taken, Refused) else await self._claimed(taken)
+
+    async def restart(self, item: str, round: int, *, card: str, fence: int) -> Claimed:
+        """The round and those after it begin anew under numbers never used, as `card` was answered."""
+        taken = await self.write(
+            lambda sql: lives.restart(sql, item, round, card=card, fence=fence)
         )
-        if isinstance(taken, Refused):
-            return taken
-        return Claimed(taken.item, await self._entries(taken.journal))
+        return await self._claimed(taken)
 
     async def entries(self, owner: str) -> tuple[Entry, ...]:
         """The whole journal of an item or of a heartbeat, in order of place."""
@@ -179,17 +188,39 @@ class SqliteStore:
     async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
         """T7: the card, or the open or unused one for the same action; the item waits; one notice."""
         diff = await self._bodies.put(card.diff) if card.diff is not None else None
-        question = people.Question(card, await self._bodies.put(card.arguments), diff)
+        facts = await self._bodies.put(card.facts) if card.facts is not None else None
+        question = people.Question(card, await self._bodies.put(card.arguments), diff, facts)
         row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence))
         return await rows.card(self._bodies, row)
 
     async def answer(
-        self, card: str, *, answer: Literal["approve", "reject"], by: str, reason: str, now: int
+        self, card: str, *, answer: Answer, by: str, reason: str, now: int, result: str = ""
     ) -> Card:
         """T8: the first answer wins and is audited; a later one gets the first. Wakes the item by outbox."""
+        gave = await self._vouched(card, by, reason, result) if answer == "happened" else None
         row = await self.write(
-            lambda sql: people.answer(sql, card, answer=answer, by=by, reason=reason, now=now)
+            lambda sql: people.answer(
+                sql, card, answer=answer, by=by, reason=reason, now=now, result=gave
+            )
         )
+        return await rows.card(self._bodies, row)
+
+    async def _vouched(self, card: str, by: str, reason: str, given: str) -> Body | None:
+        """What an effect counts as having given, put away before the transaction that says so."""
+        asked = await self.card(card)
+        if asked is None:
+            return None
+        probe = (asked.facts or {}).get("probe", {})
+        told = vouched(
+            asked.tool, by=by, reason=reason, given=given, found=tuple(probe.get("found", ())),
+            asked=str(probe.get("tool", "the far side")),
+        )  # fmt: skip
+        return await self._bodies.put(vars(told))
+
+    async def learned(self, card: str, facts: Json, *, fence: int) -> Card:
+        """What else is known about what a card asks; the first word stays."""
+        body = await self._bodies.put(facts)
+        row = await self.write(lambda sql: people.learned(sql, card, body, fence=fence))
         return await rows.card(self._bodies, row)
 
     async def cards(self, *, item: str | None = None, open_only: bool = True) -> tuple[Card, ...]:
@@ -201,6 +232,9 @@ class SqliteStore:
         """One card."""
         row = await self.read(lambda sql: people.find_card(sql, card))
         return None if row is None else await rows.card(self._bodies, row)
+
+    async def _claimed(self, taken: Taken) -> Claimed:
+        return Claimed(taken.item, await self._entries(taken.journal))
 
     async def _entries(self, journal: Sequence[Row]) -> tuple[Entry, ...]:
         return tuple([await rows.entry(self._bodies, row) for row in journal])

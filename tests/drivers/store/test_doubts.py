@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
-from governance.effects import Admitted, InDoubt, Intent, Refused
-from tests.drivers.store.story import TREE, Story, card_for, settled
+import pytest
+
+from governance.effects import Admitted, Charge, InDoubt, Intent, Recorded, Refused
+from governance.errors import StoreError
+from governance.parts import digest
+from tests.drivers.store.story import HEAD, TREE, Story, card_for, settled, usd
 
 
 def _write(story: Story, **changes: object) -> Intent:
@@ -28,7 +32,7 @@ async def test_a_write_that_may_have_happened_is_put_before_a_person(story: Stor
     assert card.why == (
         "'github.create_issue' may have happened already: try 1 was opened at 1970-01-01 00:00:03 UTC, "
         "could be sent until 1970-01-01 00:00:04 UTC, and ended as 'abandoned' without an answer on "
-        "record. Look at the far side first. Approve: it is started once more. Reject: it is not."
+        "record. Look at the far side first."
     )
     (entry,) = await story.store.entries(story.item)
     assert entry.status == "doubt"
@@ -47,15 +51,21 @@ async def test_asking_again_before_the_answer_gives_the_same_card(story: Story) 
 
 async def test_no_answer_is_taken_while_the_effect_may_still_be_on_its_way(story: Story) -> None:
     doubt = await _lost(story)
-    early = await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=4000)
+    early = await story.store.answer(
+        doubt.card, answer="not-happened", by="noor", reason="", now=4000
+    )
     assert (early.answer, early.not_before) == (None, 4000)
-    late = await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=4001)
-    assert late.answer == "approve"
+    late = await story.store.answer(
+        doubt.card, answer="not-happened", by="noor", reason="", now=4001
+    )
+    assert late.answer == "not-happened"
 
 
 async def test_a_person_may_let_it_start_once_more_and_only_once(story: Story) -> None:
     doubt = await _lost(story)
-    await story.store.answer(doubt.card, answer="approve", by="noor", reason="not there", now=5000)
+    await story.store.answer(
+        doubt.card, answer="not-happened", by="noor", reason="not there", now=5000
+    )
     second = await story.store.intend(_write(story, now=6000))
     assert isinstance(second, Admitted)
     assert second.attempt == 2
@@ -78,14 +88,14 @@ async def test_a_person_may_let_it_start_once_more_and_only_once(story: Story) -
     assert "ended as 'unknown' (reset) without" in card.why
 
 
-async def test_a_person_may_say_no(story: Story) -> None:
+async def test_a_person_may_abandon_it(story: Story) -> None:
     doubt = await _lost(story)
-    await story.store.answer(doubt.card, answer="reject", by="noor", reason="it is there", now=5000)
+    await story.store.answer(doubt.card, answer="abandon", by="noor", reason="who knows", now=5000)
     refused = await story.store.intend(_write(story, now=6000))
     assert isinstance(refused, Refused)
     assert refused.stop.reason == "in_doubt"
     assert refused.stop.detail == (
-        "'github.create_issue' may have happened (try 1), and 'noor' said not to start it again: it is there"
+        "'github.create_issue' may have happened (try 1), and 'noor' abandoned it: who knows"
     )
 
 
@@ -95,7 +105,7 @@ async def test_a_late_answer_of_the_effect_itself_ends_the_doubt(story: Story) -
     card = await story.store.card(doubt.card)
     assert card is not None
     assert (card.answer, card.answered_by, card.reason) == (
-        "reject", "ledger", "try 1 did happen and has reported its result",
+        "happened", "ledger", "try 1 did happen and has reported its result",
     )  # fmt: skip
     assert [o.key for o in await story.store.outbox() if o.kind == "resume"] == [doubt.card]
     got = await story.store.intend(_write(story, now=6000))
@@ -118,7 +128,7 @@ async def test_a_late_word_that_nothing_happened_ends_the_doubt_too(story: Story
 
 async def test_a_doubt_card_approves_no_call_of_a_tool(story: Story) -> None:
     doubt = await _lost(story)
-    await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=5000)
+    await story.store.answer(doubt.card, answer="not-happened", by="noor", reason="", now=5000)
     refused = await story.store.intend(_write(story, now=6000, card=doubt.card))
     assert isinstance(refused, Refused)
     assert "its kind is 'in_doubt', not 'approval'" in refused.stop.detail
@@ -134,5 +144,109 @@ async def test_an_approved_write_that_was_lost_needs_both_answers(story: Story) 
     doubt = await story.store.intend(intent)
     assert isinstance(doubt, InDoubt)
     assert doubt.card != card.card
-    await story.store.answer(doubt.card, answer="approve", by="noor", reason="", now=6001)
+    await story.store.answer(doubt.card, answer="not-happened", by="noor", reason="", now=6001)
     assert isinstance(await story.store.intend(intent), Admitted)
+
+
+async def test_what_a_person_says_has_happened_is_done_and_never_started_again(
+    story: Story,
+) -> None:
+    doubt = await _lost(story)
+    answered = await story.store.answer(
+        doubt.card, answer="happened", by="noor", reason="it is there", now=5000, result='{"number": 7}'
+    )  # fmt: skip
+    assert answered.result is not None
+    got = await story.store.intend(_write(story, now=6000))
+    assert isinstance(got, Recorded)
+    assert got.result == answered.result
+    assert (got.result["is_error"], got.result["structured"]) == (False, {"number": 7})
+    assert "'noor' vouches that it happened: it is there" in got.result["text"]
+    assert (got.labels, got.head_after) == (("vouched", "untrusted"), HEAD)
+    again = await story.store.intend(_write(story, now=7000, fence=99))
+    assert again == got
+    (entry,) = await story.store.entries(story.item)
+    assert (entry.status, entry.attempts) == ("done", 1)
+    assert await story.store.receipt(entry.key) == digest(got.result)
+    used = await story.store.card(doubt.card)
+    assert used is not None
+    assert used.used_by == entry.key
+
+
+async def test_a_vouched_try_costs_nothing_and_says_who_vouched(story: Story) -> None:
+    doubt = await _lost(story)
+    await story.store.answer(doubt.card, answer="happened", by="noor", reason="", now=5000)
+    await story.store.intend(_write(story, now=6000))
+    (row,) = await story.store.ledger(item=story.item)
+    assert (row.status, row.cost, row.cost_status, row.error) == ("done", 0, "free", None)
+    assert row.attributes["loop.vouched_by"] == "noor"
+    assert row.attributes["loop.lost_as"] == "abandoned"
+
+
+async def test_what_a_vouched_try_may_have_cost_stays_counted(story: Story) -> None:
+    """A person can say that it happened, not what it came to."""
+    charged: dict[str, object] = {"charges": (usd(40),), "reserved": 40}
+    assert isinstance(await story.store.intend(_write(story, **charged)), Admitted)
+    await story.claim(now=3001)
+    doubt = await story.store.intend(_write(story, now=3002, **charged))
+    assert isinstance(doubt, InDoubt)
+    await story.store.answer(doubt.card, answer="happened", by="noor", reason="", now=5000)
+    assert isinstance(await story.store.intend(_write(story, now=6000, **charged)), Recorded)
+    (row,) = await story.store.ledger(item=story.item)
+    assert (row.status, row.cost) == ("unknown", None)
+    budget = await story.store.budget("run:r1:usd", "r1")
+    assert budget is not None
+    assert (budget.held, budget.unknown, budget.spent) == (0, 40, 0)
+    assert Charge("run:r1:usd", "r1", 40) == usd(40)
+
+
+async def test_a_result_of_any_size_is_kept(story: Story) -> None:
+    doubt = await _lost(story)
+    long = "x" * 20_000
+    await story.store.answer(
+        doubt.card, answer="happened", by="noor", reason="", now=5000, result=long
+    )
+    got = await story.store.intend(_write(story, now=6000))
+    assert isinstance(got, Recorded)
+    assert got.result["structured"] == {"result": long}
+
+
+async def test_the_word_of_a_person_is_audited_with_what_they_gave(story: Story) -> None:
+    doubt = await _lost(story)
+    card = await story.store.answer(
+        doubt.card, answer="happened", by="noor", reason="", now=5000, result="7"
+    )
+    (line,) = await story.store.audit()
+    assert line["what"] == "card happened"
+    assert line["detail"] == f"{digest(card.arguments)}, result {digest(card.result)}"
+
+
+async def test_what_the_far_side_showed_counts_where_nobody_pasted_more(story: Story) -> None:
+    doubt = await _lost(story)
+    probe = {"tool": "github.list_issues", "found": [{"number": 9}]}
+    await story.store.learned(doubt.card, {"probe": probe}, fence=story.fence)
+    later = {"probe": {**probe, "found": []}}
+    kept = await story.store.learned(doubt.card, later, fence=story.fence)
+    assert kept.facts == {"probe": probe}, "the first word stays"
+    card = await story.store.answer(doubt.card, answer="happened", by="noor", reason="", now=5000)
+    assert card.result is not None
+    assert card.result["structured"] == {"number": 9}
+    assert "as github.list_issues shows it" in card.result["text"]
+
+
+@pytest.mark.parametrize("answer", ["approve", "reject", "restart"])
+async def test_a_doubt_takes_no_answer_to_another_question(story: Story, answer: str) -> None:
+    doubt = await _lost(story)
+    with pytest.raises(StoreError) as told:
+        await story.store.answer(doubt.card, answer=answer, by="noor", reason="", now=5000)  # pyright: ignore[reportArgumentType]
+    assert str(told.value) == (
+        f"card {doubt.card!r} is in doubt: it takes no {answer!r}. Nothing was changed; answer it with "
+        f"`loops resolve {doubt.card} happened|not-happened|abandon`."
+    )
+    assert len(await story.store.cards()) == 1
+    assert await story.store.audit() == ()
+
+
+async def test_an_approval_takes_no_word_about_what_happened(story: Story) -> None:
+    card = await story.store.ask(card_for(story.intent(0)), notice={}, fence=story.fence)
+    with pytest.raises(StoreError, match=f"loops approve {card.card}"):
+        await story.store.answer(card.card, answer="happened", by="noor", reason="", now=5)

@@ -1,0 +1,76 @@
+"""Which process lived when, and which rounds were begun anew?"""
+
+import json
+
+from drivers.store import rows
+from drivers.store.items import Taken, check_fence, journal_of
+from drivers.store.pages import note
+from drivers.store.sql import Row, Sql
+from governance.effects import round_in
+from governance.errors import StoreError
+from governance.parts import Json, canonical
+from governance.rounds import Restarts, begun_anew, round_of
+
+
+def maker(sql: Sql, key: str) -> Json | None:
+    """The process that opened the newest try of an effect; None for a try of the time before it was noted."""
+    row = sql.one(
+        "SELECT v.process FROM ledger l JOIN lives v ON v.item = l.owner AND v.fence = l.fence"
+        " WHERE l.key = :key ORDER BY l.attempt DESC LIMIT 1",
+        key=key,
+    )
+    return None if row is None else json.loads(row["process"])
+
+
+def restart(sql: Sql, item: str, round: int, *, card: str, fence: int) -> Taken:
+    """Rounds from this one on begin anew, by this card; used, it does nothing a second time.
+
+    Raises `StoreError` for an older fence and for a card that does not say so.
+    """
+    check_fence(sql, item, fence)
+    asked = sql.one("SELECT * FROM cards WHERE card = :card AND item = :item", card=card, item=item)
+    if asked is None or asked["answer"] != "restart":
+        said = "there is no such card" if asked is None else f"its answer is {asked['answer']!r}"
+        raise StoreError(f"card {card!r} restarts no round of item {item!r}: {said}.")
+    if asked["used_by"] is None:
+        _begin_anew(sql, item, round, asked)
+    row = sql.one("SELECT * FROM items WHERE item = :item", item=item)
+    assert row is not None
+    return Taken(rows.item_row(row), journal_of(sql, item))
+
+
+def _begin_anew(sql: Sql, item: str, round: int, asked: Row) -> None:
+    row = sql.one("SELECT restarts FROM items WHERE item = :item", item=item)
+    assert row is not None
+    used = sql.one(
+        "SELECT coalesce(max(round), 0) AS highest FROM journal WHERE owner = :item", item=item
+    )
+    assert used is not None
+    restarts = begun_anew(round, rows.restarts_of(row), used["highest"])
+    sql.run(
+        "UPDATE items SET restarts = :restarts WHERE item = :item",
+        restarts=canonical(restarts), item=item,
+    )  # fmt: skip
+    sql.run("UPDATE cards SET used_by = key WHERE card = :card", card=asked["card"])
+    _close_cards(sql, asked, restarts)
+    note(
+        sql, who=asked["answered_by"], what="round restarted", subject=item, detail=f"round {round}",
+        now=asked["answered_at"],
+    )  # fmt: skip
+
+
+def _close_cards(sql: Sql, asked: Row, restarts: Restarts) -> None:
+    """Nobody need answer for what was proposed in a round that was given up, and no answer to it counts."""
+    left = sql.all(
+        "SELECT card, kind, key FROM cards WHERE item = :item AND used_by IS NULL",
+        item=asked["item"],
+    )
+    for card in left:
+        if round_of(round_in(card["key"]), restarts) is None:
+            sql.run(
+                "UPDATE cards SET answer = coalesce(answer, :answer), answered_by ="
+                " coalesce(answered_by, 'loop'), reason = coalesce(reason, :reason), answered_at ="
+                " coalesce(answered_at, :now), used_by = :by WHERE card = :card",
+                answer="reject" if card["kind"] == "approval" else "abandon", by=asked["key"],
+                reason="its round was begun anew", now=asked["answered_at"], card=card["card"],
+            )  # fmt: skip

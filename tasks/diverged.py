@@ -1,0 +1,84 @@
+"""What becomes of an item whose record does not fit the code any more? It waits; a person says."""
+
+from governance.effects import Stop, round_in
+from governance.errors import Diverged
+from governance.parts import Json, short_id, usd
+from governance.records import Card, Entry
+from governance.rounds import round_of
+from governance.seats import loop_principal
+from tasks.job import Job
+from tasks.lane import Waiting
+from tasks.world import now_ms
+
+
+async def park(job: Job, error: Diverged) -> Waiting | Stop | None:
+    """Wait for a person's word; None once they had the round begun anew, and it is."""
+    round = round_of(round_in(error.key), job.restarts)
+    assert round is not None, error.key
+    card = await _card(job, error, round)
+    match card.answer:
+        case "restart":
+            job.take_over(
+                await job.world.store.restart(job.owner, round, card=card.card, fence=job.fence)
+            )
+            return None
+        case "abandon":
+            said = f": {card.reason}" if card.reason else ""
+            return Stop("diverged", f"{error} {card.answered_by or 'nobody'} abandoned it{said}")
+        case _:
+            return Waiting()
+
+
+async def _card(job: Job, error: Diverged, round: int) -> Card:
+    store = job.world.store
+    entries = await store.entries(job.owner)
+    named = short_id("c", job.owner, "diverged", error.key, error.recorded, error.asked)
+    return await store.ask(
+        Card(
+            card=named,
+            item=job.owner,
+            run=job.run,
+            loop=job.loop.name,
+            kind="diverged",
+            key=error.key,
+            tool=f"round {round}" if job.loop.goal and round else "the item from its beginning",
+            arguments={"recorded": error.recorded, "asked": error.asked},
+            tool_digest="",
+            policy_digest="",
+            tree=None,
+            by=loop_principal(job.loop),
+            why=f"the code asks for another effect at {error.key!r} than the one on record",
+            evidence=(),
+            cost=sum(r.cost or 0 for r in await store.ledger(item=job.owner)),
+            diff=None,
+            reach="none; nothing is sent for this card",
+            asked_at=now_ms(),
+            deadline=None,
+            on_deadline=None,
+            facts={"again": await _again(job, entries, round)},
+        ),
+        notice={"kind": "card", "card": named},
+        fence=job.fence,
+    )
+
+
+async def _again(job: Job, entries: tuple[Entry, ...], round: int) -> Json:
+    """What was done and paid in the rounds that would begin anew: it would be done and paid again."""
+    begun = {
+        e.key for e in entries
+        if (now := round_of(e.place.round, job.restarts)) is not None and now >= round
+    }  # fmt: skip
+    rows = [r for r in await job.world.store.ledger(item=job.owner) if r.key in begun]
+    labels = job.world.registry.organisation.labels
+    writes = [
+        r.name
+        for r in rows
+        if r.status == "done"
+        and (r.kind == "push" or (r.kind == "tool" and not getattr(labels(r.name), "read_only", 0)))
+    ]
+    return {
+        "model_calls": sum(r.kind == "model" for r in rows),
+        "commands": sum(r.kind == "sandbox" for r in rows),
+        "cost_usd": f"{usd(sum(r.cost or 0 for r in rows)):.6f}",
+        "writes": writes,
+    }
