@@ -171,7 +171,7 @@ def _again(again: Json) -> str:
     done = ", ".join(again["writes"]) or "nothing"
     return (
         f"{again['model_calls']:,} model calls and {again['commands']:,} commands of {again['cost_usd']} USD; "
-        f"written outside, and perhaps once more: {done}"
+        f"written outside: {done}; a call with the same arguments is not made again, with others it may be"
     )
 
 

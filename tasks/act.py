@@ -9,7 +9,7 @@ from governance.effects import Kind, Place, Stop
 from governance.errors import DriverError
 from governance.failures import ended_by
 from tasks.desk import use_workspace
-from tasks.gate import Asked, Proposal, pass_gate, refuse, result_of
+from tasks.gate import Asked, Proposal, pass_gate, put, refuse, result_of
 from tasks.job import current, stop_of
 from tasks.lane import Lane, Waiting
 from tasks.step import Answer, Step, effect, perform, stopped, waiting
@@ -105,18 +105,13 @@ async def _skill(lane: Lane, p: Proposal) -> ToolResult:
     if body is None:
         have = ", ".join(sorted(lane.seat.skills))
         return await refuse(lane.job, p, "skills", f"there is no skill {wanted!r}, only {have}")
-    return await _put(lane, p, "tool", ToolResult(body))
+    return await _told(lane, p, "tool", ToolResult(body))
 
 
 async def _delegated(lane: Lane, p: Proposal) -> Outcome:
     answer = lane.delegated[p.place.ordinal]
-    return Asked(f"of {p.name}") if answer is None else await _put(lane, p, "delegate", answer)
+    return Asked(f"of {p.name}") if answer is None else await _told(lane, p, "delegate", answer)
 
 
-async def _put(lane: Lane, p: Proposal, kind: Kind, result: ToolResult) -> ToolResult:
-    recorded = await lane.job.world.store.record(
-        p.place, kind=kind, name=p.name, head=p.head, head_after=p.head, args=p.arguments,
-        result=lane.job.world.screen.json(vars(result)), labels=(), fence=lane.job.fence, now=now_ms(),
-    )  # fmt: skip
-    lane.job.results[p.place.key] = recorded
-    return result_of(lane.job, p.place.key, p.head)
+async def _told(lane: Lane, p: Proposal, kind: Kind, result: ToolResult) -> ToolResult:
+    return await put(lane.job, p, kind, lane.job.world.screen.json(vars(result)))

@@ -63,7 +63,7 @@ async def _card(job: Job, error: Diverged, round: int) -> Card:
 
 
 async def _again(job: Job, entries: tuple[Entry, ...], round: int) -> Json:
-    """What was done and paid in the rounds that would begin anew: it would be done and paid again."""
+    """What was paid in the rounds that would begin anew, and what they wrote: the same call is not made twice."""
     begun = {
         e.key for e in entries
         if (now := round_of(e.place.round, job.restarts)) is not None and now >= round
@@ -71,9 +71,9 @@ async def _again(job: Job, entries: tuple[Entry, ...], round: int) -> Json:
     rows = [r for r in await job.world.store.ledger(item=job.owner) if r.key in begun]
     labels = job.world.registry.organisation.labels
     writes = [
-        r.name
+        r.name if r.status in ("done", "late") else f"{r.name} (nobody knows whether it happened)"
         for r in rows
-        if r.status == "done"
+        if r.status != "failed"
         and (r.kind == "push" or (r.kind == "tool" and not getattr(labels(r.name), "read_only", 0)))
     ]
     return {

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from governance.approvals import card_id
 from governance.conversation import EMPTY_HEAD, ToolResult, ToolSpec
 from governance.definition import Grants
-from governance.effects import Evidence, InDoubt, Place, Principal, Refused, Stop
+from governance.effects import Evidence, InDoubt, Kind, Place, Principal, Refused, Stop
 from governance.parts import Json
 from governance.policy import Decision, Traits, grants_of, policy_digest, tighter, traits, weigh
 from governance.records import Card
 from tasks.doubt import inform
-from tasks.job import Job
+from tasks.job import MADE_BEFORE, Job
 from tasks.model import arguments_problem
 from tasks.wayout import of_connector
 from tasks.world import now_ms
@@ -64,6 +64,8 @@ async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
     decision = _decide(job, p, kind)
     if decision.effect == "deny":
         return await refuse(job, p, decision.rule, decision.reason)
+    if not kind.read_only and (made := job.made_before(p.name, p.arguments)):
+        return await put(job, p, "tool", made.result, (*made.labels, MADE_BEFORE))
     if problem := arguments_problem(p.arguments, spec.input_schema):
         return await refuse(job, p, "arguments", f"{p.name!r} does not take these: {problem}")
     if decision.effect == "allow":
@@ -197,12 +199,18 @@ async def _make(
 async def refuse(job: Job, p: Proposal, rule: str, reason: str) -> ToolResult:
     """Put a refusal on record as the call's result, so that a replay refuses alike."""
     text = f"Refused ({rule}): {reason}."
-    recorded = await job.world.store.record(
-        p.place, kind="tool", name=p.name, head=p.head, head_after=p.head, args=p.arguments,
-        result=vars(ToolResult(text, is_error=True, structured={"refused": rule})),
-        labels=("refused",), fence=job.fence, now=now_ms(),
+    refusal = ToolResult(text, is_error=True, structured={"refused": rule})
+    return await put(job, p, "tool", vars(refusal), ("refused",))
+
+
+async def put(
+    job: Job, p: Proposal, kind: Kind, result: Json, labels: tuple[str, ...] = ()
+) -> ToolResult:
+    """Put on record as the call's result what nothing outside was asked for."""
+    job.results[p.place.key] = await job.world.store.record(
+        p.place, kind=kind, name=p.name, head=p.head, head_after=p.head, args=p.arguments,
+        result=result, labels=labels, fence=job.fence, now=now_ms(),
     )  # fmt: skip
-    job.results[p.place.key] = recorded
     return result_of(job, p.place.key, p.head)
 
 

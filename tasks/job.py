@@ -4,7 +4,7 @@ A job is one life of one item, or one heartbeat. It is found through a context v
 stay small: a conversation is never a task's input, so the cost of a step does not grow with what was said before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from governance.effects import (
     Stop,
 )  # fmt: skip
 from governance.errors import Diverged
-from governance.parts import Json
+from governance.parts import Json, canonical
 from governance.records import Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 SEND_WITHIN_MS = 60_000
 """An admitted effect whose first byte is later than this is not sent: its fence may be stale."""
 LEASE_MARGIN_MS = 120_000
+
+MADE_BEFORE = "made-before"
+"""The label of a result that was taken over from a round that was given up."""
 
 BESIDE = ("marker", "note")
 """Kinds of the journal that are no part of the sequence of effects."""
@@ -64,6 +67,10 @@ class Job:
 
     ahead: set[str] = field(default_factory=set[str])
     """Keys on record that this life has not come to yet: while there are any, it replays."""
+    given_up: dict[tuple[str, str], list[Recorded]] = field(
+        default_factory=dict[tuple[str, str], list[Recorded]]
+    )
+    """Calls made in rounds that were given up, by name and arguments; `made_before` takes them."""
 
     def __post_init__(self) -> None:
         self.loop = self.pinned.loop
@@ -86,8 +93,16 @@ class Job:
             for e in kept
             if e.status == "done" and e.result is not None
         }
+        self.given_up = _given_up(e for e in entries if e not in kept)
+        for again in (e for e in kept if MADE_BEFORE in e.labels):
+            self.made_before(again.name, again.args)
         beside = {e.key for e in kept if e.kind in BESIDE or e.place.lane.startswith(PROBES)}
         self.ahead = {e.key for e in kept} - beside
+
+    def made_before(self, name: str, arguments: Json) -> Recorded | None:
+        """The result of the same call in a round that was given up; each counts once."""
+        same = self.given_up.get((name, canonical(arguments)))
+        return same.pop(0) if same else None
 
     def take_over(self, claimed: Claimed) -> None:
         """Go on with the item as it stands now, and with its journal."""
@@ -156,6 +171,15 @@ class Job:
         if found.head != head:
             raise Diverged(key, f"asked at head {found.head[:19]}", f"head {head[:19]}")
         return found
+
+
+def _given_up(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Recorded]]:
+    found: dict[tuple[str, str], list[Recorded]] = {}
+    for e in entries:
+        if e.kind == "tool" and e.status == "done" and e.result and not e.result.get("is_error"):
+            made = Recorded(e.result, e.labels, e.tree, e.head_before, e.args, e.kind)
+            found.setdefault((e.name, canonical(e.args)), []).append(made)
+    return found
 
 
 _current: ContextVar[Job] = ContextVar("job")

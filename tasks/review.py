@@ -12,9 +12,9 @@ from tasks.world import now_ms
 
 
 async def evidence_about(job: Job, tree: str) -> tuple[Evidence, ...]:
-    """All evidence of this item about the base or this tree."""
+    """All evidence of this item about the base or this tree; what a round begun anew found again stands once."""
     every = await job.world.store.evidence(job.owner)
-    return tuple(e for e in every if e.tree in (tree, job.base))
+    return tuple(dict.fromkeys(e for e in every if e.tree in (tree, job.base)))
 
 
 async def record_verdict(job: Job, round: int, said: Said, proof: Json) -> Verdict | Stop:

@@ -11,7 +11,7 @@ from drivers.store.bodies import Body
 from drivers.store.journal import Done, Result, done_row, note_done, note_doubt
 from drivers.store.outbox import send
 from drivers.store.sql import Row, Sql
-from drivers.store.tries import End, close_try
+from drivers.store.tries import ABANDONED, End, close_try
 from governance.effects import InDoubt, Intent, Refused, Stop
 from governance.parts import canonical, short_id
 
@@ -69,7 +69,8 @@ def _ask(sql: Sql, name: str, intent: Intent, args: Body, lost: Row) -> None:
         tool_digest=intent.tool_digest or "", tree=intent.tree,
         principal=canonical(vars(intent.principal)), why=_known(intent.name, lost),
         cost=spent["cost"] if spent is not None else 0, now=intent.now,
-        not_before=lost["send_by"],
+        # A try that its own process has reported is over; one that was left behind may still be sent.
+        not_before=lost["send_by"] if lost["error"] == ABANDONED else None,
     )  # fmt: skip
     sql.run("UPDATE items SET status = 'waiting' WHERE item = :item", item=place.owner)
     notice = {"kind": "in_doubt", "card": name, "item": place.owner, "run": place.run}

@@ -56,5 +56,5 @@ def _last_try(sql: Sql, intent: Intent) -> Row | None:
             f"effect {key!r} is under way: try {row['attempt']:,} was opened by this very process "
             "and is not settled. Settle it with done or fail before asking again."
         )
-    tries.lose_try(sql, row, End("unknown", intent.now, error="abandoned"))
+    tries.lose_try(sql, row, End("unknown", intent.now, error=tries.ABANDONED))
     return tries.last_try(sql, key)

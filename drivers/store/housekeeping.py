@@ -2,7 +2,7 @@
 
 from drivers.store.people import expire, expired_cards
 from drivers.store.sql import Sql
-from drivers.store.tries import End, lose_try
+from drivers.store.tries import ABANDONED, End, lose_try
 
 
 def sweep(sql: Sql, now: int) -> tuple[str, ...]:
@@ -11,7 +11,7 @@ def sweep(sql: Sql, now: int) -> tuple[str, ...]:
     for row in sql.all(
         "SELECT * FROM ledger WHERE status = 'open' AND lease < :now ORDER BY lease", now=now
     ):
-        lose_try(sql, row, End("unknown", now, error="abandoned"))
+        lose_try(sql, row, End("unknown", now, error=ABANDONED))
         late = (now - row["lease"]) / 1000
         said.append(
             f"effect {row['key']!r} try {row['attempt']:,} is unknown: its lease ended {late:,.0f} s ago"

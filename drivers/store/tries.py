@@ -11,6 +11,9 @@ from governance.effects import NOT_BEFORE, Intent
 from governance.errors import StoreError
 from governance.parts import Json, canonical
 
+ABANDONED = "abandoned"
+"""The error of a try that its process left behind without a word."""
+
 NO_USAGE = Usage()
 _NO_USAGE_COLUMN = canonical(vars(NO_USAGE))
 

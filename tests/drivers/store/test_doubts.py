@@ -250,3 +250,17 @@ async def test_an_approval_takes_no_word_about_what_happened(story: Story) -> No
     card = await story.store.ask(card_for(story.intent(0)), notice={}, fence=story.fence)
     with pytest.raises(StoreError, match=f"loops approve {card.card}"):
         await story.store.answer(card.card, answer="happened", by="noor", reason="", now=5)
+
+
+async def test_what_its_own_process_has_reported_is_no_more_on_its_way(story: Story) -> None:
+    """Its connection ended before an answer came: nothing is left to wait for."""
+    await story.admit(0, name="github.create_issue", repeatable=False)
+    await story.store.fail(
+        story.place(0), 1, status="unknown", error="unknown", attributes={}, now=3100
+    )
+    doubt = await story.store.intend(_write(story, now=3200))
+    assert isinstance(doubt, InDoubt)
+    at_once = await story.store.answer(
+        doubt.card, answer="happened", by="noor", reason="", now=3300
+    )
+    assert at_once.answer == "happened"
