@@ -1,6 +1,7 @@
 """A wire between a connector and its server that can be cut, at the call it is told, once for each cut."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -40,8 +41,8 @@ class Wire:
         writer.close()
 
     def _cut(self, body: bytes) -> Cut | None:
-        tool = re.search(rb'"name": *"(\w+)"', body) if b'"tools/call"' in body else None
-        name = tool[1].decode() if tool else ""
+        asked = json.loads(body or b"{}")
+        name = asked["params"]["name"] if asked.get("method") == "tools/call" else ""
         if name in self.cuts:
             self.happened.append(name)
         return self.cuts.pop(name, None)
