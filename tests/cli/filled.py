@@ -78,7 +78,7 @@ class Filled:
 
     def ask(self, place: Place, fence: int, **changes: Any) -> Card:
         """One more card."""
-        intent = _intent(place, fence, name="github.merge_pull_request", args={"number": 7})
+        intent = intent_at(place, fence, name="github.merge_pull_request", args={"number": 7})
         return asyncio.run(
             self.store.ask(card_for(intent, **changes), notice={"kind": "card"}, fence=fence)
         )
@@ -112,7 +112,7 @@ async def _work_until_it_waits(told: Filled) -> None:
     store, item = told.store, told.waiting
     fence = await _claim(store, item, "flow-1")
     model = Place(RUN, item, 1, "maker", 0, 0)
-    lost = _intent(model, fence, kind="model", name="claude-sonnet-4-6", args={})
+    lost = intent_at(model, fence, kind="model", name="claude-sonnet-4-6", args={})
     for status, detail in (("failed", "overloaded"), ("unknown", "the line went dead")):
         got: Any = await store.intend(lost)
         await store.fail(
@@ -122,7 +122,7 @@ async def _work_until_it_waits(told: Filled) -> None:
     child = Place(RUN, item, 1, "maker-0-1-drafter", 0, 0)
     await _do(
         store,
-        _intent(child, fence, kind="model", name="claude-sonnet-4-6", args={}),
+        intent_at(child, fence, kind="model", name="claude-sonnet-4-6", args={}),
         cost=PICO // 8,
     )
     await store.record(
@@ -135,7 +135,7 @@ async def _work_until_it_waits(told: Filled) -> None:
         result={"results": 1}, labels=(), fence=fence, now=NOW - 60_000,
         evidence=(Evidence("verified", TREE, "passed", "verifier", "exit code 0"),),
     )  # fmt: skip
-    merge = _intent(
+    merge = intent_at(
         Place(RUN, item, 1, "deliver", 0, 0), fence, name="github.merge_pull_request",
         args={"number": 7, "title": SPOOFED},
     )  # fmt: skip
@@ -153,7 +153,7 @@ async def _work_until_it_stops(told: Filled) -> None:
     fence = await _claim(store, item, "flow-2")
     await _do(
         store,
-        _intent(Place(RUN, item, 0, "base", 0, 0), fence, kind="sandbox", name="verify base"),
+        intent_at(Place(RUN, item, 0, "base", 0, 0), fence, kind="sandbox", name="verify base"),
         cost=0,
     )
     page = await store.state("triage")
@@ -183,7 +183,7 @@ async def _do(store: SqliteStore, intent: Intent, *, cost: int, usage: Usage | N
     )  # fmt: skip
 
 
-def _intent(place: Place, fence: int, **changes: Any) -> Intent:
+def intent_at(place: Place, fence: int, **changes: Any) -> Intent:
     plain = Intent(
         place=place, kind="tool", name="github.list_issues", principal=LEAD, rule="granted", head=HEAD,
         args={"command": "pytest"}, fence=fence, now=NOW - 80_000, send_by=NOW - 75_000, lease=NOW - 71_000,

@@ -9,6 +9,7 @@ from typing import Any
 
 from governance.conversation import ToolSpec
 from governance.parts import digest
+from governance.registry import SCHEMA_FILE
 
 FOLDER = Path(__file__).parent
 OF_ITEM = {
@@ -99,7 +100,11 @@ def taken(
     return History(
         version=version,
         story=story,
-        registry={str(p.relative_to(registry)): p.read_text() for p in sorted(registry.rglob("*")) if p.is_file()},
+        registry={
+            str(p.relative_to(registry)): p.read_text()
+            for p in sorted(registry.rglob("*"))
+            if p.is_file() and p.name != SCHEMA_FILE
+        },
         tools={name: [asdict(spec) for spec in specs] for name, specs in tools.items()},
         tables=tables,
         bodies=dict(_bodies(tables, blobs)),

@@ -65,15 +65,20 @@ async def _tools(bench: Bench) -> dict[str, tuple[ToolSpec, ...]]:
     return found
 
 
-async def main(stories: list[str]) -> None:
+async def record(bench: Bench, stories: list[str]) -> None:
     """Record these stories, or all of them."""
+    for story in stories or STORIES:
+        history = await recorded(bench, story)
+        file = history.save()
+        rows = len(history.tables["journal"])
+        print(f"{file.relative_to(ROOT)}: {rows:,} rows, {history.ended['status']}", flush=True)
+
+
+def main() -> None:
+    """What is named on the command line, in a world of its own."""
     with tempfile.TemporaryDirectory() as home, Bench(Path(home) / "world") as bench:
-        for story in stories or STORIES:
-            history = await recorded(bench, story)
-            file = history.save()
-            rows = len(history.tables["journal"])
-            print(f"{file.relative_to(ROOT)}: {rows:,} rows, {history.ended['status']}", flush=True)
+        asyncio.run(record(bench, sys.argv[1:]))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    main()

@@ -1,5 +1,6 @@
 """Is a conversation rebuilt from the journal the same one, and never another?"""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from governance.errors import Diverged
 from governance.parts import Json
 from governance.pinned import Pinned
 from governance.seats import Seat, lead_seat
+from tasks.act import join
 from tasks.job import Job
 from tasks.lane import Lane
 
@@ -200,3 +202,21 @@ def test_what_goes_back_to_the_model_is_what_it_said_itself() -> None:
     at, said = lane(), reply("a", ("x", {"n": 1}))
     at.heard(journaled(at, said))
     assert at.messages[-1] == assistant(said)
+
+
+async def test_nothing_is_left_running_when_one_of_several_fails() -> None:
+    """A lane that diverges while another works: who suspends then must not leave that one behind."""
+    ended: list[str] = []
+
+    async def works() -> str:
+        await asyncio.sleep(0.05)
+        ended.append("works")
+        return "done"
+
+    async def diverges() -> str:
+        raise Diverged("i1-0-lead-0-0", "one", "another")
+
+    with pytest.raises(Diverged):
+        await join([works(), diverges()])
+    assert ended == ["works"]
+    assert await join([works()]) == ["done"]
