@@ -75,7 +75,7 @@ class Store(FiringStore, Protocol):
     ) -> Claimed | Refused:  # fmt: skip
         """T3: take the fence. Refused when the item is final, another flow run's, or out of lives.
 
-        `process` is who lives from now on; `maker` tells it of a try this life opens.
+        `process` is who lives from now on; `process_of` tells it of a try that this life opens.
         """
         ...
 
@@ -159,7 +159,7 @@ class Store(FiringStore, Protocol):
         """What else is known about what a card asks; the first word stays."""
         ...
 
-    async def maker(self, key: str) -> Json | None:
+    async def process_of(self, key: str) -> Json | None:
         """The process that opened the newest try of an effect, as it was noted when its life began."""
         ...
 

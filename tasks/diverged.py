@@ -18,7 +18,7 @@ async def park(job: Job, error: Diverged) -> Waiting | Stop | None:
     card = await _card(job, error, round)
     match card.answer:
         case "restart":
-            job.take_over(
+            job.go_on_as(
                 await job.world.store.restart(job.owner, round, card=card.card, fence=job.fence)
             )
             return None

@@ -23,7 +23,7 @@ async def inform(
     known = await store.card(card)
     if known is None or known.facts is not None:
         return
-    facts: Json = {"process": _process(await store.maker(place.key))}
+    facts: Json = {"process": _process(await store.process_of(place.key))}
     labels = job.world.registry.organisation.labels(tool)
     if labels is not None and labels.probe is not None:
         facts["probe"] = await _probe(job, place, by, labels.probe, arguments, card)

@@ -104,7 +104,7 @@ class Job:
         same = self.given_up.get((name, canonical(arguments)))
         return same.pop(0) if same else None
 
-    def take_over(self, claimed: Claimed) -> None:
+    def go_on_as(self, claimed: Claimed) -> None:
         """Go on with the item as it stands now, and with its journal."""
         self.item = claimed.item
         self.remember(claimed.journal)

@@ -28,7 +28,7 @@ def resolve(sql: Sql, intent: Intent, args: Body, lost: Row) -> InDoubt | Refuse
         _ask(sql, name, intent, args, lost)
     if card is None or card["answer"] is None:
         return InDoubt(name)
-    if card["answer"] == "abandon":
+    if card["answer"] not in ("happened", "not-happened"):
         said = f": {card['reason']}" if card["reason"] else ""
         detail = (
             f"{intent.name!r} may have happened (try {attempt:,}), and {card['answered_by']!r} "

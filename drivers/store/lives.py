@@ -12,7 +12,7 @@ from governance.parts import Json, canonical
 from governance.rounds import Restarts, begun_anew, round_of
 
 
-def maker(sql: Sql, key: str) -> Json | None:
+def process_of(sql: Sql, key: str) -> Json | None:
     """The process that opened the newest try of an effect; None for a try of the time before it was noted."""
     row = sql.one(
         "SELECT v.process FROM ledger l JOIN lives v ON v.item = l.owner AND v.fence = l.fence"

@@ -59,6 +59,9 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE cards ADD COLUMN result TEXT",
             "ALTER TABLE items ADD COLUMN restarts TEXT",
             "ALTER TABLE items ADD COLUMN noted TEXT",
+            # Before, a doubt was answered like an approval: yes was "start it once more".
+            "UPDATE cards SET answer = 'not-happened' WHERE kind = 'in_doubt' AND answer = 'approve'",
+            "UPDATE cards SET answer = 'abandon' WHERE kind = 'in_doubt' AND answer = 'reject'",
         ),
     ),
 )

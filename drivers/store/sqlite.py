@@ -125,7 +125,7 @@ class SqliteStore:
     evidence = _reading(reading.evidence)
 
     fail = _writing(settling.fail)
-    maker = _reading(lives.maker)
+    process_of = _reading(lives.process_of)
     receipt = _reading(reading.receipt)
     ledger = _reading(reading.ledger)
 

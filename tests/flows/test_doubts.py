@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -30,12 +31,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield running
 
 
+@asynccontextmanager
+async def wired(bench: Bench, connector: str) -> AsyncGenerator[Wire]:
+    """A wire between us and one of the forge's servers, while it is needed."""
+    straight, token = f"{bench.forge_url}/{connector}/mcp", SecretStr(bench.keys.forge)
+    async with wire_to(straight) as made:
+        await bench.save(connector, McpServer(url=made.url, token=token))
+        yield made
+        await bench.save(connector, McpServer(url=straight, token=token))
+
+
 @pytest.fixture
 async def wire(bench: Bench) -> AsyncGenerator[Wire]:
     """The wire to the tickets."""
-    async with wire_to(f"{bench.forge_url}/linear/mcp") as made:
-        token = SecretStr(bench.keys.forge)
-        await bench.save("linear", McpServer(url=made.url, token=token))
+    async with wired(bench, "linear") as made:
         yield made
 
 
@@ -170,3 +179,28 @@ async def test_a_killed_process_is_proven_dead_and_its_answer_waits_until_nothin
     state, item = await bench.work(item)
     assert (state.is_completed(), item.status) == (True, "done")
     assert len(comments(bench, card)) == 1
+
+
+@pytest.mark.docker
+async def test_a_delivery_goes_on_with_the_number_that_the_far_side_shows(bench: Bench) -> None:
+    """The pull request was made and its answer is lost; the merge that follows needs its number."""
+    async with wired(bench, "github") as wire:
+        await bench.begin("number", "night-fix")
+        wire.cuts["create_pull_request"] = "after"
+        _, _, (item,) = await bench.heartbeat("night-fix")
+        state, item = await bench.work(item)
+        assert state.is_paused(), item.stop
+        (card,) = await bench.store.cards(item=item.item)
+        assert (card.kind, card.tool) == ("in_doubt", "github.create_pull_request")
+        assert card.facts is not None
+        (shown,) = card.facts["probe"]["found"]
+        assert shown["head"] == card.arguments["head"]
+        assert say(bench, item, card, "it happened") == "ACCEPT"
+        state, item = await bench.work(item)
+        assert state.is_paused(), item.stop
+        (merge,) = await bench.store.cards(item=item.item)
+        assert (merge.tool, merge.arguments["pull_number"]) == (
+            "github.merge_pull_request", shown["number"],
+        )  # fmt: skip
+        made = calls(bench, tool="create_pull_request", key=card.key)
+        assert [c["is_error"] for c in made] == [False]

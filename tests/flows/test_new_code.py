@@ -1,20 +1,20 @@
 """New code, new rules, a rotated key under an item that waits: nothing is done twice, and it is told what is different."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from blocks import McpServer
-from governance.briefs import item_brief
+from governance.briefs import item_brief, maker_brief
 from governance.records import Card, ItemRow
 from tests.flows.bench import Bench
 from tests.flows.farside import calls
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
-LOOP = "ticket-triage"
+LOOP, FIX = "ticket-triage", "night-fix"
 ONE: dict[str, Any] = {"find": {"max_items": 1, "arguments": {"state": "all"}}}
 ASKS: dict[str, Any] = {
     "harness": {"max_steps": 60, "approvals": {"linear.label_ticket": "pause_for_human"}}
@@ -135,7 +135,43 @@ async def test_old_code_again_and_the_item_goes_on_as_if_nothing_had_been(
     assert len([r for r in await bench.ledger(item, "model")]) == 3
 
 
-Change = Callable[[Bench], None]
+@pytest.mark.docker
+async def test_a_round_of_a_maker_begins_anew_on_the_kept_files_and_proposes_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.begin("fix", FIX)
+    _, _, (item,) = await bench.heartbeat(FIX)
+    state, item = await bench.work(item)
+    assert state.is_paused(), item.stop
+    kept = item.state
+
+    def brief(*args: Any, **kwargs: Any) -> str:
+        return maker_brief(*args, **kwargs) + "\nBe quick."
+
+    monkeypatch.setattr("tasks.lanes.maker_brief", brief)
+    card = await diverged(bench, item)
+    assert (card.tool, card.key) == ("round 1", f"{item.item}-1-maker-0-0")
+    assert card.facts is not None
+    pushed = f"looprail/{FIX}/{item.item}"
+    assert card.facts["again"]["writes"] == [pushed, "github.create_pull_request"]
+    assert (await bench.item(item)).state == kept
+    told = await bench.loops("resolve", card.card, "restart", "--as", "noor")
+    assert told["answer"] == "restart"
+    state, item = await bench.work(item)
+    assert state.is_paused(), item.stop
+    assert item.restarts == ((1, 1),)
+    (merge,) = await bench.store.cards(item=item.item)
+    assert (merge.tool, merge.key) == ("github.merge_pull_request", f"{item.item}-2-deliver-1-0")
+    entries = {e.key: e for e in await bench.store.entries(item.item)}
+    assert "made-before" in entries[f"{item.item}-2-deliver-0-0"].labels
+    bases = [r for r in await bench.ledger(item) if r.name == "verify base"]
+    assert len(bases) == 1, "rounds before it are not begun anew"
+    assert say(bench, item, **{merge.card: "approve"}) == "ACCEPT"
+    state, item = await bench.work(item)
+    assert (state.is_completed(), item.status) == (True, "done")
+    keyed = [c["tool"] for c in calls(bench, connector="github") if str(c["key"]).startswith(item.item)]  # fmt: skip
+    writes = [t for t in keyed if t in ("create_pull_request", "merge_pull_request")]
+    assert writes == ["create_pull_request", "merge_pull_request"]
 
 
 def tighter_rules(bench: Bench) -> None:

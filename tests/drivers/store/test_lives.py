@@ -21,14 +21,16 @@ async def _claimed(story: Story, process: dict[str, Any], now: int) -> Claimed:
 
 async def test_a_try_is_traced_to_the_process_that_opened_it(story: Story) -> None:
     await story.admit(0)
-    assert await story.store.maker(story.place(0).key) is None, "of the time before it was noted"
+    assert await story.store.process_of(story.place(0).key) is None, (
+        "of the time before it was noted"
+    )
     for pid in (7, 8):
         await _claimed(story, {"pid": pid}, 4000 + pid)
         await story.admit(pid)
-    assert await story.store.maker(story.place(7).key) == {"pid": 7}
-    assert await story.store.maker(story.place(8).key) == {"pid": 8}
+    assert await story.store.process_of(story.place(7).key) == {"pid": 7}
+    assert await story.store.process_of(story.place(8).key) == {"pid": 8}
     await story.admit(7, now=9000)
-    assert await story.store.maker(story.place(7).key) == {"pid": 8}, "the newest try"
+    assert await story.store.process_of(story.place(7).key) == {"pid": 8}, "the newest try"
 
 
 async def _diverged(story: Story, answer: str | None = "restart") -> str:

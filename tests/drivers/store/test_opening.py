@@ -81,6 +81,23 @@ def test_an_older_database_is_brought_up_to_date_once_and_keeps_its_rows() -> No
     assert (row["body"], row["mood"]) == ("#", "fine")
 
 
+def test_what_people_said_to_a_doubt_of_the_first_release_still_means_the_same() -> None:
+    sql = _memory()
+    migrate(sql, sqlite.dialect(), MIGRATIONS[:1])
+    columns = [c.name for c in metadata.tables["cards"].columns]
+    for card, kind, answer in (
+        ("c1", "in_doubt", "approve"), ("c2", "in_doubt", "reject"), ("c3", "in_doubt", None),
+        ("c4", "approval", "approve"), ("c5", "approval", "reject"),
+    ):  # fmt: skip
+        row = {**dict.fromkeys(columns, 0), "card": card, "kind": kind, "answer": answer}
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        sql.run(f"INSERT INTO cards ({names}) VALUES ({marks})", **row)
+    migrate(sql, sqlite.dialect())
+    assert [(r["card"], r["answer"]) for r in sql.all("SELECT * FROM cards ORDER BY card")] == [
+        ("c1", "not-happened"), ("c2", "abandon"), ("c3", None), ("c4", "approve"), ("c5", "reject"),
+    ]  # fmt: skip
+
+
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/store.db"
     open_store(url, DirectoryBlobs(tmp_path)).disconnect()
