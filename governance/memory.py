@@ -9,6 +9,7 @@ from governance.answers import Answer
 from governance.effects import (
     Admission,
     Evidence,
+    InDoubt,
     Intent,
     Kind,
     Place,
@@ -163,10 +164,13 @@ class Store(FiringStore, Protocol):
         """The process that opened the newest try of an effect, as it was noted when its life began."""
         ...
 
-    async def restart(self, item: str, round: int, *, card: str, fence: int) -> Claimed:
+    async def restart(
+        self, item: str, round: int, *, card: str, fence: int, now: int
+    ) -> Claimed | InDoubt | Refused:
         """The round and those after it begin anew under numbers never used, as `card` was answered.
 
-        What is on record for them counts no more, and its open cards are closed.
+        What is on record for them counts no more, and its open cards are closed. Not before a person has said
+        of each of their writes that is in doubt whether it happened.
         """
         ...
 

@@ -1,11 +1,12 @@
 """What becomes of an item whose record does not fit the code any more? It waits; a person says."""
 
-from governance.effects import Stop, round_in
+from governance.effects import InDoubt, Refused, Stop, round_in
 from governance.errors import Diverged
 from governance.parts import Json, short_id, usd
-from governance.records import Card, Entry
+from governance.records import Card, Claimed, Entry
 from governance.rounds import round_of
 from governance.seats import loop_principal
+from tasks.doubt import inform
 from tasks.job import Job
 from tasks.lane import Waiting
 from tasks.world import now_ms
@@ -18,15 +19,29 @@ async def park(job: Job, error: Diverged) -> Waiting | Stop | None:
     card = await _card(job, error, round)
     match card.answer:
         case "restart":
-            job.go_on_as(
-                await job.world.store.restart(job.owner, round, card=card.card, fence=job.fence)
-            )
-            return None
+            return await _begin_anew(job, round, card)
         case "abandon":
             said = f": {card.reason}" if card.reason else ""
             return Stop("diverged", f"{error} {card.answered_by or 'nobody'} abandoned it{said}")
         case _:
             return Waiting()
+
+
+async def _begin_anew(job: Job, round: int, card: Card) -> Waiting | Stop | None:
+    begun = await job.world.store.restart(
+        job.owner, round, card=card.card, fence=job.fence, now=now_ms()
+    )
+    match begun:
+        case InDoubt():
+            for doubt in await job.world.store.cards(item=job.owner):
+                if doubt.kind == "in_doubt":
+                    await inform(job, doubt.card)
+            return Waiting()
+        case Refused(stop):
+            return stop
+        case Claimed():
+            job.go_on_as(begun)
+            return None
 
 
 async def _card(job: Job, error: Diverged, round: int) -> Card:

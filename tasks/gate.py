@@ -190,7 +190,7 @@ async def _make(
     if isinstance(outcome, Refused):
         return outcome.stop
     if isinstance(outcome, InDoubt):
-        await inform(job, p.place, p.by, p.name, p.arguments, outcome.card)
+        await inform(job, outcome.card)
         return Asked(outcome.card)
     job.results[p.place.key] = outcome
     return result_of(job, p.place.key, p.head)

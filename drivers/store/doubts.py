@@ -5,56 +5,114 @@ once more; or neither, and the item ends.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from drivers.store import rows
 from drivers.store.bodies import Body
 from drivers.store.journal import Done, Result, done_row, note_done, note_doubt
 from drivers.store.outbox import send
 from drivers.store.sql import Row, Sql
-from drivers.store.tries import ABANDONED, End, close_try
-from governance.effects import InDoubt, Intent, Refused, Stop
+from drivers.store.tries import ABANDONED, End, close_try, last_try, lose_try
+from governance.effects import InDoubt, Intent, Place, Principal, Refused, Stop
 from governance.parts import canonical, short_id
 
 VOUCHED = ("vouched", "untrusted")
 """Labels of a result that a person gave in place of the far side."""
 
 
+@dataclass(frozen=True)
+class _Lost:
+    """An effect whose last try nobody can vouch for."""
+
+    place: Place
+    name: str
+    head: str
+    args: Body
+    by: Principal
+    tool_digest: str
+    tree: str | None
+    row: Row
+    now: int
+
+    @property
+    def card(self) -> str:
+        """One for each lost try."""
+        attempt = str(self.row["attempt"])
+        return short_id("c", self.place.owner, "in_doubt", self.place.key, attempt)
+
+
 def resolve(sql: Sql, intent: Intent, args: Body, lost: Row) -> InDoubt | Refused | Done | None:
     """None when a person let it start again; else the card that waits, their word, or their refusal."""
-    key, attempt = intent.place.key, lost["attempt"]
-    name = short_id("c", intent.place.owner, "in_doubt", key, str(attempt))
-    card = sql.one("SELECT * FROM cards WHERE card = :card", card=name)
+    told = _Lost(
+        intent.place, intent.name, intent.head, args, intent.principal, intent.tool_digest or "",
+        intent.tree, lost, intent.now,
+    )  # fmt: skip
+    return _said(sql, told)
+
+
+def resolve_all(
+    sql: Sql, item: str, given_up: Sequence[Row], *, now: int
+) -> InDoubt | Refused | None:
+    """The same for every effect among these of the journal, which nobody will ask for again; None when all is said.
+
+    The first that waits or is refused comes back; a card is there for each that waits.
+    """
+    answers = [_said(sql, lost) for row in given_up if (lost := _lost(sql, row, now)) is not None]
+    for kind in (Refused, InDoubt):
+        if (first := next((a for a in answers if isinstance(a, kind)), None)) is not None:
+            return first
+    return None
+
+
+def _lost(sql: Sql, row: Row, now: int) -> _Lost | None:
+    if row["repeatable"] or row["status"] == "done":
+        return None
+    last = last_try(sql, row["key"])
+    if last is not None and last["status"] == "open":
+        lose_try(sql, last, End("unknown", now, error=ABANDONED))
+        last = last_try(sql, row["key"])
+    if last is None or last["status"] != "unknown":
+        return None
+    by = Principal(last["loop"], last["loop_owner"], last["team"], last["agent"], last["role"])
+    args = Body(row["args"], row["args_digest"])
+    return _Lost(rows.place_of(row), row["name"], row["head"], args, by, "", row["tree"], last, now)
+
+
+def _said(sql: Sql, lost: _Lost) -> InDoubt | Refused | Done | None:
+    card = sql.one("SELECT * FROM cards WHERE card = :card", card=lost.card)
     if card is None:
-        _ask(sql, name, intent, args, lost)
+        _ask(sql, lost)
     if card is None or card["answer"] is None:
-        return InDoubt(name)
+        return InDoubt(lost.card)
     if card["answer"] not in ("happened", "not-happened"):
         said = f": {card['reason']}" if card["reason"] else ""
         detail = (
-            f"{intent.name!r} may have happened (try {attempt:,}), and {card['answered_by']!r} "
-            f"abandoned it{said}"
+            f"{lost.name!r} may have happened (try {lost.row['attempt']:,}), and "
+            f"{card['answered_by']!r} abandoned it{said}"
         )
         return Refused(Stop("in_doubt", detail))
-    sql.run("UPDATE cards SET used_by = :key WHERE card = :card", key=key, card=name)
-    return _vouch(sql, intent, card, lost) if card["answer"] == "happened" else None
+    sql.run("UPDATE cards SET used_by = key WHERE card = :card", card=lost.card)
+    return _vouch(sql, lost, card) if card["answer"] == "happened" else None
 
 
-def _vouch(sql: Sql, intent: Intent, card: Row, lost: Row) -> Done:
+def _vouch(sql: Sql, lost: _Lost, card: Row) -> Done:
     """It counts as done by a person's word; what it cost is settled only where that is nothing."""
-    result = Result(Body.held(card["result"]), intent.head, VOUCHED)
-    note_done(sql, intent.place, result, now=intent.now)
+    row = lost.row
+    note_done(sql, lost.place, Result(Body.held(card["result"]), lost.head, VOUCHED), now=lost.now)
     held = sql.one(
         "SELECT budget FROM charges WHERE key = :key AND attempt = :attempt LIMIT 1",
-        key=lost["key"], attempt=lost["attempt"],
+        key=row["key"], attempt=row["attempt"],
     )  # fmt: skip
-    if held is None and not lost["reserved"]:
-        by = {"loop.vouched_by": card["answered_by"], "loop.lost_as": lost["error"]}
-        close_try(sql, lost, End("done", intent.now, attributes=by, cost=0, cost_status="free"))
-    return done_row(sql, intent.place.key)
+    if held is None and not row["reserved"]:
+        by = {"loop.vouched_by": card["answered_by"], "loop.lost_as": row["error"]}
+        close_try(sql, row, End("done", lost.now, attributes=by, cost=0, cost_status="free"))
+    return done_row(sql, lost.place.key)
 
 
-def _ask(sql: Sql, name: str, intent: Intent, args: Body, lost: Row) -> None:
-    place = intent.place
+def _ask(sql: Sql, lost: _Lost) -> None:
+    place, row = lost.place, lost.row
     note_doubt(sql, place.key)
     spent = sql.one(
         "SELECT coalesce(sum(cost), 0) AS cost FROM ledger WHERE owner = :owner", owner=place.owner
@@ -64,17 +122,16 @@ def _ask(sql: Sql, name: str, intent: Intent, args: Body, lost: Row) -> None:
         " policy_digest, tree, principal, why, evidence, cost, reach, asked_at, not_before, posted_n)"
         " VALUES (:card, :item, :run, :loop, 'in_doubt', :key, :tool, :arguments, :args_digest,"
         " :tool_digest, '', :tree, :principal, :why, '[]', :cost, '', :now, :not_before, 0)",
-        card=name, item=place.owner, run=place.run, loop=intent.principal.loop, key=place.key,
-        tool=intent.name, arguments=args.column, args_digest=args.digest,
-        tool_digest=intent.tool_digest or "", tree=intent.tree,
-        principal=canonical(vars(intent.principal)), why=_known(intent.name, lost),
-        cost=spent["cost"] if spent is not None else 0, now=intent.now,
+        card=lost.card, item=place.owner, run=place.run, loop=lost.by.loop, key=place.key,
+        tool=lost.name, arguments=lost.args.column, args_digest=lost.args.digest,
+        tool_digest=lost.tool_digest, tree=lost.tree, principal=canonical(vars(lost.by)),
+        why=_known(lost.name, row), cost=spent["cost"] if spent is not None else 0, now=lost.now,
         # A try that its own process has reported is over; one that was left behind may still be sent.
-        not_before=lost["send_by"] if lost["error"] == ABANDONED else None,
+        not_before=row["send_by"] if row["error"] == ABANDONED else None,
     )  # fmt: skip
     sql.run("UPDATE items SET status = 'waiting' WHERE item = :item", item=place.owner)
-    notice = {"kind": "in_doubt", "card": name, "item": place.owner, "run": place.run}
-    send(sql, "notice", name, {**notice, "loop": intent.principal.loop})
+    notice = {"kind": "in_doubt", "card": lost.card, "item": place.owner, "run": place.run}
+    send(sql, "notice", lost.card, {**notice, "loop": lost.by.loop})
 
 
 def _known(name: str, lost: Row) -> str:

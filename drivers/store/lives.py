@@ -1,12 +1,14 @@
 """Which process lived when, and which rounds were begun anew?"""
 
 import json
+from collections.abc import Sequence
 
 from drivers.store import rows
+from drivers.store.doubts import resolve_all
 from drivers.store.items import Taken, check_fence, journal_of
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
-from governance.effects import round_in
+from governance.effects import InDoubt, Refused, round_in
 from governance.errors import StoreError
 from governance.parts import Json, canonical
 from governance.rounds import Restarts, begun_anew, round_of
@@ -22,10 +24,13 @@ def process_of(sql: Sql, key: str) -> Json | None:
     return None if row is None else json.loads(row["process"])
 
 
-def restart(sql: Sql, item: str, round: int, *, card: str, fence: int) -> Taken:
+def restart(
+    sql: Sql, item: str, round: int, *, card: str, fence: int, now: int
+) -> Taken | InDoubt | Refused:
     """Rounds from this one on begin anew, by this card; used, it does nothing a second time.
 
-    Raises `StoreError` for an older fence and for a card that does not say so.
+    Not while one of their writes is in doubt: nobody would ask for it again, and the new round might make it
+    twice. Raises `StoreError` for an older fence and for a card that does not say so.
     """
     check_fence(sql, item, fence)
     asked = sql.one("SELECT * FROM cards WHERE card = :card AND item = :item", card=card, item=item)
@@ -33,20 +38,31 @@ def restart(sql: Sql, item: str, round: int, *, card: str, fence: int) -> Taken:
         said = "there is no such card" if asked is None else f"its answer is {asked['answer']!r}"
         raise StoreError(f"card {card!r} restarts no round of item {item!r}: {said}.")
     if asked["used_by"] is None:
-        _begin_anew(sql, item, round, asked)
+        restarts, given_up = _next(sql, item, round)
+        unsaid = resolve_all(sql, item, given_up, now=now)
+        if unsaid is not None:
+            return unsaid
+        _begin_anew(sql, item, round, asked, restarts)
     row = sql.one("SELECT * FROM items WHERE item = :item", item=item)
     assert row is not None
     return Taken(rows.item_row(row), journal_of(sql, item))
 
 
-def _begin_anew(sql: Sql, item: str, round: int, asked: Row) -> None:
+def _next(sql: Sql, item: str, round: int) -> tuple[Restarts, Sequence[Row]]:
+    """The restarts with this one, and what stands on record in the rounds that it gives up."""
     row = sql.one("SELECT restarts FROM items WHERE item = :item", item=item)
     assert row is not None
-    used = sql.one(
-        "SELECT coalesce(max(round), 0) AS highest FROM journal WHERE owner = :item", item=item
-    )
-    assert used is not None
-    restarts = begun_anew(round, rows.restarts_of(row), used["highest"])
+    before, entries = rows.restarts_of(row), journal_of(sql, item)
+    after = begun_anew(round, before, max((e["round"] for e in entries), default=0))
+    given_up = [
+        e
+        for e in entries
+        if round_of(e["round"], before) is not None and round_of(e["round"], after) is None
+    ]
+    return after, given_up
+
+
+def _begin_anew(sql: Sql, item: str, round: int, asked: Row, restarts: Restarts) -> None:
     sql.run(
         "UPDATE items SET restarts = :restarts WHERE item = :item",
         restarts=canonical(restarts), item=item,

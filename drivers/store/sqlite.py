@@ -33,6 +33,7 @@ from governance.answers import Answer, vouched
 from governance.effects import (
     Admission,
     Evidence,
+    InDoubt,
     Intent,
     Kind,
     Place,
@@ -149,12 +150,14 @@ class SqliteStore:
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 
-    async def restart(self, item: str, round: int, *, card: str, fence: int) -> Claimed:
+    async def restart(
+        self, item: str, round: int, *, card: str, fence: int, now: int
+    ) -> Claimed | InDoubt | Refused:
         """The round and those after it begin anew under numbers never used, as `card` was answered."""
         taken = await self.write(
-            lambda sql: lives.restart(sql, item, round, card=card, fence=fence)
+            lambda sql: lives.restart(sql, item, round, card=card, fence=fence, now=now)
         )
-        return await self._claimed(taken)
+        return await self._claimed(taken) if isinstance(taken, Taken) else taken
 
     async def entries(self, owner: str) -> tuple[Entry, ...]:
         """The whole journal of an item or of a heartbeat, in order of place."""
