@@ -22,6 +22,8 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_async
+from prefect.input.actions import aread_flow_run_input
+from prefect.input.run_input import keyset_from_base_key
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -30,6 +32,7 @@ from prefect.settings import (
     PREFECT_UI_URL,
     temporary_settings,
 )
+from prefect.states import Scheduled
 from pydantic import SecretStr
 
 from blocks import StoreDatabase
@@ -155,6 +158,14 @@ class Bench(DemoWorld):
             await self._run(work, run)
             return await self._now(run.id), await self.item(item)
 
+    async def again(self, item: ItemRow) -> tuple[State[Any], ItemRow]:
+        """One more life of an item that waits, nobody having answered: as after a crash, or by Retry in the UI."""
+        row = await self.item(item)
+        with self.settings():
+            async with get_client() as client:
+                await client.set_flow_run_state(UUID(str(row.flow_run)), Scheduled())
+        return await self.work(row)
+
     async def _run(self, flow: Any, run: FlowRun) -> None:
         # A flow that suspends leaves its process by this signal; a worker takes it for a good end, too.
         with suppress(Pause):
@@ -173,6 +184,12 @@ class Bench(DemoWorld):
         row = await self.store.item(item.item)
         assert row is not None
         return row
+
+    async def shown(self, item: ItemRow) -> str:
+        """What the form shows that the item waits under."""
+        keys = keyset_from_base_key(f"suspended-{item.posted_key}")
+        with self.settings():
+            return str(await aread_flow_run_input(keys["description"], UUID(str(item.flow_run))))
 
     async def ledger(self, item: ItemRow, kind: str | None = None) -> list[LedgerRow]:
         """The item's tries, oldest first."""

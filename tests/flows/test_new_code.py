@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from blocks import McpServer
@@ -54,7 +55,7 @@ def told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def diverged(bench: Bench, item: ItemRow) -> Card:
-    state, item = await bench.work(item)
+    state, item = await bench.again(item)
     assert state.is_paused(), item.stop
     assert (item.status, item.stop) == ("waiting", None), "it is parked, not ended"
     (card,) = [c for c in await bench.store.cards(item=item.item) if c.kind == "diverged"]
@@ -76,9 +77,10 @@ async def test_a_round_that_fits_the_code_no_more_waits_and_begins_anew_by_a_per
     assert (again["model_calls"], again["writes"]) == (2, [COMMENTS])
     assert float(again["cost_usd"]) == pytest.approx(sum(r.cost or 0 for r in before) / 1e12)
     assert bench.bill()["calls"] == paid, "nothing was asked while nobody had answered"
-    shown = str(bench.api.form(str(item.flow_run)))
-    for text in ("paid again", "2 model calls", "restart the round", COMMENTS):
+    shown = await bench.shown(await bench.item(item))
+    for text in ("paid again", "2 model calls", COMMENTS):
         assert text in shown, text
+    assert "restart the round" in str(bench.api.form(str(item.flow_run)))
 
     assert say(bench, item, **{card.card: "restart the round", asked.card: "later"}) == "ACCEPT"
     state, item = await bench.work(item)
@@ -130,7 +132,7 @@ async def test_old_code_again_and_the_item_goes_on_as_if_nothing_had_been(
         told_otherwise(new_code)
         await diverged(bench, item)
     await bench.store.answer(asked.card, answer="approve", by="noor", reason="", now=asked.asked_at)
-    state, item = await bench.work(item)
+    state, item = await bench.again(item)
     assert (state.is_completed(), item.status) == (True, "done")
     assert len([r for r in await bench.ledger(item, "model")]) == 3
 
@@ -174,10 +176,12 @@ async def test_a_round_of_a_maker_begins_anew_on_the_kept_files_and_proposes_not
     assert writes == ["create_pull_request", "merge_pull_request"]
 
 
-def tighter_rules(bench: Bench) -> None:
+def denied(bench: Bench, tool: str, reason: str) -> None:
+    """A new rule of the organisation."""
     file = bench.registry / "org.yaml"
-    rule = '  - {tool: "*.label_*", effect: deny, reason: labels are frozen}\n'
-    file.write_text(file.read_text().replace("rules:\n", f"rules:\n{rule}"))
+    told = yaml.safe_load(file.read_text())
+    told["rules"].append({"tool": tool, "effect": "deny", "reason": reason})
+    file.write_text(yaml.safe_dump(told, sort_keys=False))
 
 
 async def test_what_changed_while_it_waited_is_told_before_it_goes_on_and_the_tighter_rule_wins(
@@ -185,7 +189,7 @@ async def test_what_changed_while_it_waited_is_told_before_it_goes_on_and_the_ti
 ) -> None:
     item, card = await waiting(bench, "changed")
     assert item.noted is not None
-    tighter_rules(bench)
+    denied(bench, "*.label_*", "labels are frozen")
     loop = bench.registry / "loops" / f"{LOOP}.yaml"
     loop.write_text(loop.read_text().replace("max_minutes: 15", "max_minutes: 16"))
     token = SecretStr("a-token-that-was-rotated")
@@ -212,14 +216,12 @@ async def test_nothing_changed_is_nothing_told_and_an_item_that_waits_again_show
     bench: Bench,
 ) -> None:
     item, _ = await waiting(bench, "shown")
-    assert (await bench.work(item))[0].is_paused()
+    assert (await bench.again(item))[0].is_paused()
     assert (await bench.loops("trace", item.item))["changes"] == []
-    file = bench.registry / "org.yaml"
-    rule = '  - {tool: "*.close_*", effect: deny, reason: nothing is closed}\n'
-    file.write_text(file.read_text().replace("rules:\n", f"rules:\n{rule}"))
-    assert (await bench.work(item))[0].is_paused()
-    shown = str(bench.api.form(str(item.flow_run)))
+    denied(bench, "*.close_*", "nothing is closed")
+    assert (await bench.again(item))[0].is_paused()
+    shown = await bench.shown(await bench.item(item))
     assert "Changed while it waited before" in shown
     assert "nothing is closed" in shown
-    assert (await bench.work(item))[0].is_paused()
+    assert (await bench.again(item))[0].is_paused()
     assert len((await bench.loops("trace", item.item))["changes"]) == 1, "each change is told once"

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -22,14 +22,21 @@ class Wire:
     """By tool; gone when it has happened."""
     happened: list[str] = field(default_factory=list[str])
     port: int = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     @property
     def url(self) -> str:
         """Where a connector finds it."""
         return f"http://127.0.0.1:{self.port}{urlsplit(self.upstream).path}"
 
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One more connection."""
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with closing(writer), suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
             body = await reader.readexactly(int(length[1])) if length else b""
@@ -38,7 +45,6 @@ class Wire:
                 await self._pass_on(head, body, writer, silent=cut is not None)
             if cut == "hang":
                 await asyncio.sleep(3600)
-        writer.close()
 
     def _cut(self, body: bytes) -> Cut | None:
         asked = json.loads(body or b"{}")
@@ -59,21 +65,24 @@ class Wire:
             if h and not h.lower().startswith((b"connection:", b"host:"))
         ]
         told = [line, f"Host: {host}:{port}".encode(), b"Connection: close", *kept, b"", b""]
-        up_writer.write(b"\r\n".join(told) + body)
-        while piece := await up_reader.read(65_536):
-            if not silent:
-                writer.write(piece)
-                await writer.drain()
-        up_writer.close()
+        with closing(up_writer):
+            up_writer.write(b"\r\n".join(told) + body)
+            while piece := await up_reader.read(65_536):
+                if not silent:
+                    writer.write(piece)
+                    await writer.drain()
 
 
 @asynccontextmanager
 async def wire_to(upstream: str) -> AsyncGenerator[Wire]:
     """A wire to a server; it may be cut from now on."""
     wire = Wire(upstream)
-    served = await asyncio.start_server(wire._serve, "127.0.0.1", 0)
+    served = await asyncio.start_server(wire.accept, "127.0.0.1", 0)
     wire.port = served.sockets[0].getsockname()[1]
     try:
         yield wire
     finally:
         served.close()
+        for task in wire.serving:
+            task.cancel()
+        await asyncio.gather(*wire.serving, return_exceptions=True)
