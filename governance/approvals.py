@@ -119,6 +119,7 @@ def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
         ("reach", inline(card.reach)),
         *((name, inline(told)) for name, told in known(card)),
         ("asked", inline(moment)),
+        *_early(card),
         ("without an answer", inline(f"{card.on_deadline} at {deadline}" if deadline else "it waits")),
     ]  # fmt: skip
     if not card.evidence:
@@ -155,6 +156,11 @@ def known(card: Card) -> tuple[tuple[str, str], ...]:
     if "again" in facts:
         told.append(("paid again", _again(facts["again"])))
     return tuple(told)
+
+
+def _early(card: Card) -> tuple[tuple[str, str], ...]:
+    """Before this moment an answer is not taken: what is in doubt may still be on its way."""
+    return (("answers count from", inline(moment(card.not_before))),) if card.not_before else ()
 
 
 def _probed(probe: Json) -> str:

@@ -185,3 +185,33 @@ def test_a_cards_name_is_that_of_its_action() -> None:
     assert len(set(names)) == len(names)
     again = card_id("i1", "github.merge", json.loads('{"b":2,"a":1}'), "sha256:t", "tree")
     assert again == names[0]
+
+
+def test_a_doubt_shows_what_is_known_and_from_when_an_answer_counts() -> None:
+    probe = {
+        "tool": "github.list", "arguments": {"head": "x"}, "at": "then", "found": [], "text": "`[]`|\u202e",
+    }  # fmt: skip
+    facts = {
+        "process": {"fate": "dead", "why": "proven dead: there is no process 7"},
+        "probe": probe,
+    }
+    told = card_markdown(
+        replace(CARD, kind="in_doubt", facts=facts, not_before=1_780_639_260_000), "now", None
+    )
+    assert "This may have happened already" in told
+    assert "| its process | `proven dead: there is no process 7` |" in told
+    assert '| the far side | `github.list was asked at then with {"head":"x"}; look at its answer` |' in told  # fmt: skip
+    assert "| answers count from | `2026-06-05 06:01 UTC` |" in told
+    assert "\u202e" not in told
+    failed = {**probe, "failed": "no such thing"}
+    told = card_markdown(replace(CARD, kind="in_doubt", facts={"probe": failed}), "now", None)
+    assert "and could not say: no such thing" in told
+
+
+def test_a_round_that_diverged_says_what_is_paid_again_and_a_form_what_changed() -> None:
+    again = {"model_calls": 1200, "commands": 3, "cost_usd": "0.5", "writes": ["a.b"]}
+    card = replace(CARD, kind="diverged", facts={"again": again})
+    told = form_markdown([(card, "now", None)], ("rule added: |x", "credential y is gone"))
+    assert "1,200 model calls and 3 commands of 0.5 USD; written outside: a.b;" in told
+    assert "This is on record, and this the code asks for now:" in told
+    assert "- `rule added: \\u{7c}x`\n- `credential y is gone`" in told
