@@ -71,7 +71,7 @@ async def test_a_round_that_fits_the_code_no_more_waits_and_begins_anew_by_a_per
     told_otherwise(monkeypatch)
     card = await diverged(bench, item)
     assert card.key == f"{item.item}-0-lead-0-0"
-    assert card.arguments["recorded"].startswith("model with arguments")
+    assert card.arguments["recorded"].startswith("asked at head ")
     assert card.facts is not None
     again = card.facts["again"]
     assert (again["model_calls"], again["writes"]) == (2, [COMMENTS])
