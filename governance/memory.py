@@ -6,10 +6,10 @@
 from typing import Literal, Protocol
 
 from governance.answers import Answer
+from governance.doubt_memory import Doubts
 from governance.effects import (
     Admission,
     Evidence,
-    InDoubt,
     Intent,
     Kind,
     Place,
@@ -35,7 +35,7 @@ from governance.records import (
 )
 
 
-class Store(FiringStore, Protocol):
+class Store(FiringStore, Doubts, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------
@@ -153,24 +153,6 @@ class Store(FiringStore, Protocol):
 
         `result` is what an effect that happened gave, as JSON or text. Raises `StoreError` for an answer that
         such a card does not take.
-        """
-        ...
-
-    async def learned(self, card: str, facts: Json, *, fence: int) -> Card:
-        """What else is known about what a card asks; the first word stays."""
-        ...
-
-    async def process_of(self, key: str) -> Json | None:
-        """The process that opened the newest try of an effect, as it was noted when its life began."""
-        ...
-
-    async def restart(
-        self, item: str, round: int, *, card: str, fence: int, now: int
-    ) -> Claimed | InDoubt | Refused:
-        """The round and those after it begin anew under numbers never used, as `card` was answered.
-
-        What is on record for them counts no more, and its open cards are closed. Not before a person has said
-        of each of their writes that is in doubt whether it happened.
         """
         ...
 

@@ -335,11 +335,16 @@ async def test_a_conversation_that_is_another_than_on_record_has_diverged(bench:
     db.close()
     answer(bench, item, card, "approve", "go on")
     state, item = await bench.work(item)
-    await told_everywhere(bench, state, item, "diverged", "asked at head sha256:another")
+    assert state.is_paused(), "a person is asked what is to become of it"
+    (parked,) = await bench.store.cards(item=item.item)
+    assert (parked.kind, parked.tool) == ("diverged", "the item from its beginning")
+    answer(bench, item, parked, "abandon", "too old")
+    state, item = await bench.work(item)
+    await told_everywhere(bench, state, item, "diverged", "asked at head sha256:another", "too old")
     assert len(await bench.ledger(item)) == calls, "nothing was made on a doubtful record"
 
 
-async def test_a_person_may_say_that_a_write_in_doubt_is_not_made_again(bench: Bench) -> None:
+async def test_a_write_in_doubt_that_a_person_abandons_is_not_made_again(bench: Bench) -> None:
     await bench.begin("doubt", TICKETS, **ONE, **ASKS)
     item, card = await asking(bench)
     now = time.time_ns() // 1_000_000
@@ -352,7 +357,7 @@ async def test_a_person_may_say_that_a_write_in_doubt_is_not_made_again(bench: B
     assert state.is_paused()
     (doubt,) = await bench.store.cards(item=item.item)
     assert (doubt.kind, doubt.key) == ("in_doubt", card.key)
-    answer(bench, item, doubt, "reject", "it is there already")
+    answer(bench, item, doubt, "abandon", "it is there already")
     state, item = await bench.work(item)
     await told_everywhere(bench, state, item, "in_doubt", "it is there already", "claimed: noor")
     (tried,) = [r for r in await bench.ledger(item) if r.name == card.tool]
