@@ -7,7 +7,7 @@ from governance.calendar import Beat
 from governance.records import BreakerRow, PageMoved, RunRow
 
 
-class FiringStore(Protocol):
+class Firings(Protocol):
     """The part of the memory that slots, deliveries and the breaker need. Every method is one transaction."""
 
     async def run_of(self, flow_run: str) -> RunRow | None:

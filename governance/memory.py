@@ -18,7 +18,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
-from governance.firing_memory import FiringStore
+from governance.firing_memory import Firings
 from governance.parts import Json
 from governance.records import (
     Budget,
@@ -35,7 +35,7 @@ from governance.records import (
 )
 
 
-class Store(FiringStore, Doubts, Protocol):
+class Store(Firings, Doubts, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------
