@@ -13,6 +13,10 @@ from governance.parts import Json
 from governance.registry import Registry
 
 WORK_POOL = "loops"
+TAG = "looprail"
+"""On every flow run of ours: what `loops apply` has Prefect watch is watched by this tag."""
+HEARTBEAT_S = 30
+"""How often a flow run's process says that it lives; Prefect 3.8.8 takes nothing shorter."""
 HOUSEKEEPING_S = 60
 ANALYTICS_S = 3600
 SLUG = "slot"
@@ -86,13 +90,13 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         "paused": trigger.schedule is None,
         "schedules": [schedule] if trigger.schedule else [],
         "concurrency_limit": _one_at_a_time(enqueue=trigger.overlap == "enqueue"),
-        "work_pool": {"name": WORK_POOL},
+        **_placed(),
     }
     work: Json = {
         "name": loop.name,
         "entrypoint": "flows.work.work",
         "schedules": [],
-        "work_pool": {"name": WORK_POOL},
+        **_placed(),
     }
     return heartbeat, work
 
@@ -104,8 +108,14 @@ def _service(name: str, *, every_s: int) -> Json:
         "entrypoint": f"flows.{name}.{name}",
         "schedules": [{"interval": every_s, "slug": SLUG}],
         "concurrency_limit": _one_at_a_time(enqueue=False),
-        "work_pool": {"name": WORK_POOL},
+        **_placed(),
     }
+
+
+def _placed() -> Json:
+    """Where it runs, and what lets Prefect see that it does."""
+    env = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
+    return {"tags": [TAG], "work_pool": {"name": WORK_POOL, "job_variables": {"env": env}}}
 
 
 def _one_at_a_time(*, enqueue: bool) -> Json:

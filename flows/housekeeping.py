@@ -1,16 +1,17 @@
-"""What must happen although no loop fires: send what is due, wake who may go on, sweep what was left behind."""
+"""What must happen although no loop fires: expire, recover, sweep what was left behind, send what is due."""
 
 from prefect import flow
 
-from tasks.housekeeping import keep_store, send_due, sweep_boxes
+from tasks.housekeeping import keep_store, recover, send_due, sweep_boxes
 from tasks.names import due
 from tasks.world import open_world
 
 
 @flow(name="housekeeping", flow_run_name=due("housekeeping"), persist_result=False)
 async def housekeeping() -> None:
-    """Expire cards, settle what no process will settle any more, remove dead boxes, drain the outbox."""
+    """Expire cards, start again what lost its process, remove dead boxes, drain the outbox."""
     async with open_world() as world:
         await keep_store(world)
+        await recover(world)
         await sweep_boxes(world)
         await send_due(world)

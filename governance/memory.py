@@ -23,6 +23,7 @@ from governance.records import (
     Claimed,
     Entry,
     Finding,
+    Handed,
     ItemRow,
     LedgerRow,
     Outgoing,
@@ -30,6 +31,7 @@ from governance.records import (
     RunRow,
     StatePage,
 )
+from governance.recovery import Restart
 
 
 class Store(Protocol):
@@ -106,8 +108,8 @@ class Store(Protocol):
         """Where the item stands; refused (`StoreError`) for an older fence."""
         ...
 
-    async def stop(self, item: str, stop: Stop, *, now: int) -> None:
-        """Put a stop on an item, so that nothing new is admitted."""
+    async def stop(self, owner: str, stop: Stop, *, now: int) -> None:
+        """Put a stop on an item or a heartbeat, so that nothing new is admitted."""
         ...
 
     async def close(
@@ -150,6 +152,24 @@ class Store(Protocol):
     # housekeeping ------------------------------------------------------------
     async def sweep(self, now: int) -> tuple[str, ...]:
         """T10: open rows past their lease become unknown; cards past their deadline get their declared answer."""
+        ...
+
+    async def handed_out(self) -> tuple[Handed, ...]:
+        """Open items that have a flow run, and open heartbeats that have handed out nothing yet."""
+        ...
+
+    async def restart(self, owner: str, flow_run: str, state: str, again: Restart) -> bool:
+        """Have a flow run started again that ended too early, by outbox; False when this ending was noted before."""
+        ...
+
+    async def give_up(
+        self, item: str, *, stop: Stop, outcome: Json, state: str, seen: int, now: int
+    ) -> RunRow | PageMoved:  # fmt: skip
+        """T9 for an item that no process will end: takes the fence, open tries become unknown."""
+        ...
+
+    async def give_up_run(self, run: str, *, stop: Stop, now: int) -> RunRow:
+        """Close a heartbeat's run that no process will close; its open tries become unknown."""
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

@@ -71,6 +71,23 @@ class ItemRow:
 
 
 @dataclass(frozen=True)
+class Handed:
+    """Open work that was handed to a flow run: an item, or a heartbeat before it has put anything in the inbox."""
+
+    owner: str
+    loop: str
+    definition: str
+    flow_run: str
+    status: Literal["found", "working", "waiting", "heartbeat"]
+    life: int
+    epoch: int
+    """Forms posted so far."""
+    restarts: int
+    """Times its flow run was started again since the last form."""
+    stop: Stop | None
+
+
+@dataclass(frozen=True)
 class Claimed:
     """T3 said yes: this life, with everything on record for it."""
 
@@ -174,6 +191,9 @@ class StatePage:
     by: str
 
 
+OutgoingKind = Literal["dispatch", "resume", "notice", "restart"]
+
+
 @dataclass(frozen=True)
 class PageMoved:
     """A newer version of the state page is there than the one this was composed from; nothing was written."""
@@ -183,9 +203,13 @@ class PageMoved:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person)."""
+    """One outbox row.
 
-    kind: Literal["dispatch", "resume", "notice"]
+    `dispatch` starts a work run, `resume` wakes one, `restart` starts one again whose process is gone, `notice`
+    tells a person.
+    """
+
+    kind: OutgoingKind
     key: str
     payload: Json
     sent_at: int | None = None

@@ -15,6 +15,7 @@ from governance.limits import run_budgets
 from governance.parts import short_id
 from governance.pinned import Pinned
 from tasks.job import Job, enter
+from tasks.watch import watched
 from tasks.world import now_ms, open_world
 
 
@@ -49,7 +50,8 @@ async def begin(loop: str, slot: str | None) -> AsyncGenerator[Job | Stop]:
             job.definition = definition
             job.remember(await world.store.entries(row.run))
             enter(job)
-            yield job
+            async with watched(job):
+                yield job
 
 
 def this_flow_run() -> FlowRun:

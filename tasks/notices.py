@@ -1,4 +1,4 @@
-"""Tell people, once: a card waits, a heartbeat is over."""
+"""Tell people, once: a card waits, a heartbeat is over, an item was given up."""
 
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
@@ -6,7 +6,7 @@ from prefect.settings import PREFECT_UI_URL
 
 from governance.approvals import moment, plain
 from governance.parts import usd
-from governance.records import Card, Outgoing, RunRow
+from governance.records import Card, ItemRow, Outgoing, RunRow
 from tasks.world import World
 
 
@@ -27,6 +27,9 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
     if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None
+    if due.payload.get("kind") == "lives":
+        item = await world.store.item(str(due.payload["item"]))
+        return _given_up(item) if item else None
     run = await world.store.run(str(due.payload["run"]))
     return await _run(world, run) if run else None
 
@@ -40,6 +43,14 @@ async def _card(world: World, card: Card) -> tuple[str, str]:
         f"Cost so far: {usd(card.cost):.4f} USD (computed at list price)\n"
         f"Deadline: {until}\n"
         f"Answer: {link(item.flow_run if item else None)} or `loops approve {card.card}`",
+    )
+
+
+def _given_up(item: ItemRow) -> tuple[str, str]:
+    return (
+        f"{item.loop}: given up: {plain(item.finding.title)}",
+        f"{plain(item.stop.detail) if item.stop else ''}\n"
+        f"What it did: `loops trace {item.item}`\n{link(item.flow_run)}",
     )
 
 

@@ -52,7 +52,11 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
         "paused": False,
         "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin", "slug": "slot"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-        "work_pool": {"name": "loops"},
+        "tags": ["looprail"],
+        "work_pool": {
+            "name": "loops",
+            "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+        },
     }
 
 
@@ -69,7 +73,11 @@ def test_analytics_runs_every_hour_one_at_a_time():
         "entrypoint": "flows.analytics.analytics",
         "schedules": [{"interval": 3600, "slug": "slot"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-        "work_pool": {"name": "loops"},
+        "tags": ["looprail"],
+        "work_pool": {
+            "name": "loops",
+            "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+        },
     }
 
 
