@@ -111,7 +111,9 @@ def plan(wanted: Sequence[Json], installed: Sequence[Json]) -> tuple[Planned, ..
 
 
 async def _installed(client: "PrefectClient") -> list[Json]:
-    answer = await client.request("GET", f"/automations/related-to/{OWNER}")
+    answer = await client.request(
+        "GET", "/automations/related-to/{resource_id}", path_params={"resource_id": OWNER}
+    )
     answer.raise_for_status()
     found: list[Json] = answer.json()
     return found
@@ -119,16 +121,16 @@ async def _installed(client: "PrefectClient") -> list[Json]:
 
 async def _do(client: "PrefectClient", planned: Planned) -> None:
     body: dict[str, Any] = next((w for w in watches() if w["name"] == planned.automation), {})
+    where: dict[str, Any] = {"path_params": {"id": planned.id}}
     match planned.change:
         case "install":
-            done = await client.request(
-                "POST", "/automations/", json={**body, "owner_resource": OWNER}
-            )
+            owned = {**body, "owner_resource": OWNER}
+            done = await client.request("POST", "/automations/", json=owned)
         case "update":
             kept = {**body, "enabled": not planned.paused}
-            done = await client.request("PUT", f"/automations/{planned.id}", json=kept)
+            done = await client.request("PUT", "/automations/{id}", json=kept, **where)
         case "remove":
-            done = await client.request("DELETE", f"/automations/{planned.id}")
+            done = await client.request("DELETE", "/automations/{id}", **where)
         case "none":
             return
     done.raise_for_status()

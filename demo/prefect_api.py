@@ -53,6 +53,29 @@ class PrefectApi:
         """Send a form; Prefect's verdict is in `status`, never in the HTTP code."""
         return self._post(f"/flow_runs/{flow_run}/resume", {"run_input": run_input})
 
+    def cancel(self, flow_run: str) -> dict[str, Any]:
+        """Press Cancel."""
+        body = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False}
+        return self._post(f"/flow_runs/{flow_run}/set_state", body)
+
+    def retry(self, flow_run: str) -> dict[str, Any]:
+        """Press Retry: an ordinary way out of an ended state, by which Prefect forgets its forms' answers."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
+        return self._post(f"/flow_runs/{flow_run}/set_state", {"state": state, "force": False})
+
+    def delete(self, flow_run: str) -> None:
+        """Press Delete."""
+        self._client.delete(f"/flow_runs/{flow_run}").raise_for_status()
+
+    def states(self, flow_run: str) -> list[dict[str, Any]]:
+        """Every state the flow run was in, oldest first."""
+        found: list[dict[str, Any]] = (
+            self._client.get("/flow_run_states/", params={"flow_run_id": flow_run})
+            .raise_for_status()
+            .json()
+        )
+        return sorted(found, key=lambda s: str(s["timestamp"]))
+
     def close(self) -> None:
         """Give the connection back."""
         self._client.close()

@@ -5,6 +5,7 @@ by the outbox under the name of that one ending, so two housekeepers, or one tha
 """
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 from uuid import UUID
 
 from prefect import get_client
@@ -16,7 +17,7 @@ from prefect.input.actions import aread_flow_run_input
 from governance.effects import Stop
 from governance.pinned import Pinned
 from governance.records import Handed
-from governance.recovery import Open, Restart, Seen, care_of
+from governance.recovery import FlowState, Open, Restart, Seen, care_of
 from tasks.endings import give_up
 from tasks.world import World, now_ms
 
@@ -55,7 +56,7 @@ async def _seen(run: FlowRun | None, work: Handed) -> Seen | None:
     keys = state.state_details.run_input_keyset or {}
     return Seen(
         state=str(state.id),
-        type=state.type.value,
+        type=cast(FlowState, state.type.value),
         since=int(state.timestamp.timestamp() * 1000),
         message=" ".join((state.message or "").split())[:300],
         has_form=work.status != "waiting"
