@@ -67,6 +67,16 @@ class PrefectApi:
         """Press Delete."""
         self._client.delete(f"/flow_runs/{flow_run}").raise_for_status()
 
+    def force(self, flow_run: str, state: str) -> None:
+        """Change the state by hand, as `Change state` does."""
+        body = {"state": {"type": state, "name": state.capitalize()}, "force": True}
+        self._post(f"/flow_runs/{flow_run}/set_state", body)
+
+    def forget_form(self, flow_run: str) -> None:
+        """Lose the form a suspended run waits under."""
+        key = self.flow_run(flow_run)["state"]["state_details"]["run_input_keyset"]["schema"]
+        self._client.delete(f"/flow_runs/{flow_run}/input/{key}").raise_for_status()
+
     def states(self, flow_run: str) -> list[dict[str, Any]]:
         """Every state the flow run was in, oldest first."""
         found: list[dict[str, Any]] = (
