@@ -19,6 +19,7 @@ HEARTBEAT_S = 30
 """How often a flow run's process says that it lives; Prefect 3.8.8 takes nothing shorter."""
 HOUSEKEEPING_S = 60
 ANALYTICS_S = 3600
+RETENTION_S = 86_400
 SLUG = "slot"
 """Without a slug every deploy wakes a schedule that a person has paused (3.8.8); with one it stays paused."""
 HEADER = """\
@@ -72,6 +73,7 @@ def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
             *(d for loop in loops for d in deployments(loop)),
             _service("housekeeping", every_s=HOUSEKEEPING_S),
             _service("analytics", every_s=ANALYTICS_S),
+            _service("retention", every_s=RETENTION_S),
         ],
     }
     return HEADER + yaml.safe_dump(content, sort_keys=False, width=100)

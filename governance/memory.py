@@ -23,7 +23,9 @@ from governance.records import (
     Claimed,
     Entry,
     Finding,
+    Forgotten,
     Handed,
+    InUse,
     ItemRow,
     LedgerRow,
     Outgoing,
@@ -170,6 +172,14 @@ class Store(Protocol):
 
     async def give_up_run(self, run: str, *, stop: Stop, now: int) -> RunRow:
         """Close a heartbeat's run that no process will close; its open tries become unknown."""
+        ...
+
+    async def in_use(self) -> InUse:
+        """Every blob that a row names."""
+        ...
+
+    async def forget(self, before: int) -> Forgotten:
+        """Drop the content of what ended before this moment; what happened, and what it cost, stays."""
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

@@ -216,6 +216,28 @@ class Outgoing:
 
 
 @dataclass(frozen=True)
+class InUse:
+    """The blobs that rows name: bodies of values, and manifests of workspaces, which name blobs themselves."""
+
+    bodies: frozenset[str]
+    states: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows lost their content."""
+
+    items: int
+    entries: int
+    cards: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there was anything to forget."""
+        return bool(self.items or self.entries or self.cards)
+
+
+@dataclass(frozen=True)
 class Budget:
     """A cap over a window. Amounts are in the unit named by the budget (`usd` in pico-USD, `tokens`, `steps`)."""
 

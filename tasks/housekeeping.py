@@ -19,25 +19,25 @@ TOLD = 3
 
 async def keep_store(world: World) -> None:
     """T10: open effects past their lease become unknown; cards past their deadline get their declared answer."""
-    await _keep_store(_Held(world))
+    await _keep_store(Held(world))
 
 
 async def recover(world: World) -> None:
     """Start again what has lost its process, and end what was called off or died too often."""
-    await _recover(_Held(world))
+    await _recover(Held(world))
 
 
 async def send_due(world: World) -> None:
     """Send what the outbox still holds."""
-    await _send_due(_Held(world))
+    await _send_due(Held(world))
 
 
 async def sweep_boxes(world: World) -> None:
     """Remove boxes whose lease has ended; none where nothing isolates."""
-    await _sweep_boxes(_Held(world))
+    await _sweep_boxes(Held(world))
 
 
-class _Held:
+class Held:
     """Carries the world into a task run: Prefect looks into arguments, and has no business in this one."""
 
     def __init__(self, world: World) -> None:
@@ -53,23 +53,23 @@ def told(lines: Sequence[str]) -> State[None]:
 
 
 @task(name="keep_store", task_run_name="expire", cache_policy=NO_CACHE, persist_result=False)
-async def _keep_store(held: _Held) -> State[None]:
+async def _keep_store(held: Held) -> State[None]:
     return told(await held.world.store.sweep(now_ms()))
 
 
 @task(name="recover", cache_policy=NO_CACHE, persist_result=False)
-async def _recover(held: _Held) -> State[None]:
+async def _recover(held: Held) -> State[None]:
     return told(await recover_all(held.world))
 
 
 @task(name="send_due", task_run_name="send what is due", cache_policy=NO_CACHE, persist_result=False)  # fmt: skip
-async def _send_due(held: _Held) -> State[None]:
+async def _send_due(held: Held) -> State[None]:
     sent = await drain(held.world)
     return told([f"{sent:,} sent"] if sent else [])
 
 
 @task(name="sweep_boxes", task_run_name="sweep boxes", cache_policy=NO_CACHE, persist_result=False)
-async def _sweep_boxes(held: _Held) -> State[None]:
+async def _sweep_boxes(held: Held) -> State[None]:
     try:
         sandbox = await held.world.sandbox()
     except Rejected as error:

@@ -10,7 +10,17 @@ from functools import wraps
 from types import CoroutineType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from drivers.store import effects, housekeeping, pages, people, reading, recovery, rows, settling
+from drivers.store import (
+    effects,
+    housekeeping,
+    pages,
+    people,
+    reading,
+    recovery,
+    retention,
+    rows,
+    settling,
+)
 from drivers.store.bodies import Bodies
 from drivers.store.connection import Database
 from drivers.store.items import advance, claim, close, journal_of, posted, stop_item
@@ -106,6 +116,8 @@ class SqliteStore:
     ledger = _reading(reading.ledger)
 
     sweep = _writing(housekeeping.sweep)
+    in_use = _reading(retention.in_use)
+    forget = _writing(retention.forget)
     handed_out = _reading(recovery.handed_out)
     restart = _writing(recovery.restart)
     give_up = _writing(recovery.give_up)

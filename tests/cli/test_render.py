@@ -38,6 +38,7 @@ def test_every_loop_has_a_heartbeat_and_a_work_deployment():
         ("heartbeat", "night-fix"),
         ("heartbeat", "ticket-triage"),
         ("housekeeping", "housekeeping"),
+        ("retention", "retention"),
         ("work", "morning-triage-loop"),
         ("work", "night-fix"),
         ("work", "ticket-triage"),
@@ -165,4 +166,4 @@ def test_prefect_knows_every_key_we_write():
         )
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
-    assert len(PrefectYamlModel.model_validate(content).deployments) == 8
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 9
