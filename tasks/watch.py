@@ -32,19 +32,28 @@ _UNANSWERED = (httpx.HTTPError, PrefectException, OSError)
 @asynccontextmanager
 async def watched(job: Job) -> AsyncGenerator[None]:
     """While the block lasts, a flow run that was cancelled or deleted stops the job within a second or two."""
-    watching = asyncio.create_task(_watch(job, UUID(str(flow_run.id))))
+    over = asyncio.Event()
+    watching = asyncio.create_task(_watch(job, UUID(str(flow_run.id)), over))
     try:
         yield
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        over.set()
+        # A question under way is let be answered, for a moment: cut off, it would leave its connection behind.
+        done, asking = await asyncio.wait({watching}, timeout=EVERY_S)
+        for task in asking:
+            task.cancel()
+        for task in done:
+            if error := task.exception():
+                logger.error("%s was not watched to its end: %s", job.owner, error)
 
 
-async def _watch(job: Job, run: UUID) -> None:
+async def _watch(job: Job, run: UUID, over: asyncio.Event) -> None:
     async with get_client() as client:
         while (why := await _unwanted(client, run)) is None:
-            await asyncio.sleep(EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), EVERY_S)
+            if over.is_set():
+                return
     await job.world.store.stop(job.owner, Stop("cancelled", why), now=now_ms())
     logger.warning("%s is stopped: %s", job.owner, why)
     if job.desk:

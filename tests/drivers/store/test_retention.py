@@ -63,6 +63,10 @@ async def test_what_happened_and_what_it_cost_stays_when_the_content_is_gone(
     )  # fmt: skip
     item = await story.store.item(story.item)
     assert item is not None
-    assert (item.finding.title, item.finding.brief, item.state) == (f"fix {item.finding.dedupe}", "", None)
+    assert (item.finding.title, item.finding.brief, item.state) == (
+        f"fix {item.finding.dedupe}",
+        "",
+        None,
+    )
     used = await story.store.in_use()
     assert (used.bodies, used.states) == (frozenset(), frozenset())
