@@ -69,7 +69,7 @@ def apply(dry: bool, as_json: bool) -> None:
     that a person paused stays paused.
     """
     with reaching_prefect():
-        planned = asyncio.run(_apply(dry))
+        planned = asyncio.run(put_in_force(dry=dry))
     if as_json:
         click.echo(json.dumps([p.as_json() for p in planned], indent=2))
         return
@@ -79,7 +79,8 @@ def apply(dry: bool, as_json: bool) -> None:
         click.echo(f"Nothing was changed at {address()}.")
 
 
-async def _apply(dry: bool) -> tuple[Planned, ...]:
+async def put_in_force(*, dry: bool = False) -> tuple[Planned, ...]:
+    """Bring Prefect's automations of ours up to date, or with `dry` only say what would change."""
     from prefect import get_client
 
     async with get_client() as client:

@@ -175,7 +175,6 @@ class DemoWorld:
         rendered = self.home / "prefect.yaml"
         self.run("loops", "render", "--registry", str(self.registry), "--output", str(rendered))
         self.run("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered))
-        self.run("loops", "apply")
 
     def _start_outside(self) -> tuple[tuple[Process, str], ...]:
         token, key = self.home / "forge-token", self.home / "model-key"
