@@ -233,3 +233,35 @@ async def test_worker_and_process_die_together_and_the_silence_is_noticed(victim
     (merge,) = merges(world, number)
     assert merge["key"] == card.key
     assert len(flow_runs(world, "work/merge-killed")) == 2
+
+
+async def test_the_server_dies_in_the_middle_and_the_run_goes_on_when_it_is_back(
+    victims: Victims,
+):
+    """The process works on meanwhile; what it has to tell Prefect waits."""
+    for name in ("killed", "answered", "cancelled"):
+        await victims.end_of(name)
+    world = victims.world
+    number = propose(world, "away")
+    with told(world, "merge-answered") as story:
+        (item,) = await story.fire(LONG_S)
+        item = await in_mid_call(story, item)
+        server = world.processes["prefect"]
+        os.killpg(server.pid, signal.SIGKILL)
+        await until("the end of the server", lambda: not server.alive())
+        asked = len(requests(world, "/merge-answered/"))
+        await until(
+            "work without it", lambda: len(requests(world, "/merge-answered/")) > asked, LONG_S
+        )
+        await asyncio.to_thread(world.start_prefect)
+        (item,) = await story.follow((item,), LONG_S)
+        (card,) = await story.cards((item,))
+        story.approve(item, (card,))
+        item = await ended(story, item, LONG_S)
+        assert (item.status, item.stop) == ("done", None)
+        rows = await story.store.ledger(item=item.item)
+        assert [
+            r.attempt for r in rows if r.kind == "tool" and r.name.endswith("merge_pull_request")
+        ] == [1]
+    (merge,) = merges(world, number)
+    assert merge["key"] == card.key

@@ -134,6 +134,28 @@ async def test_a_heartbeat_that_has_not_found_anything_yet_is_cancelled(bench: B
     assert subjects == [f"{TICKETS}: run {run.run} is over"]
 
 
+async def test_a_heartbeat_is_cancelled_while_its_lead_thinks_and_hands_out_nothing(
+    bench: Bench,
+) -> None:
+    await bench.begin("thinks", TICKETS, **ONE)
+    bench.faults({"kind": "slow", "seconds": 4, "role": "lead"})
+    before = len(bench.requests())
+
+    async def press() -> None:
+        while len(bench.requests()) == before:
+            await bench.moment()
+        (run,) = await bench.store.runs(loop=TICKETS)
+        bench.api.cancel(run.flow_run)
+
+    state, run, items = await bench.beside(press(), bench.heartbeat(TICKETS))
+    assert state.is_cancelled()
+    assert items == ()
+    assert run.status == "closed"
+    assert run.stop is not None
+    assert run.stop.reason == "cancelled"
+    assert [o.kind for o in await bench.store.outbox()] == []
+
+
 async def test_what_has_ended_stays_as_it_ended_when_its_run_is_deleted(bench: Bench) -> None:
     await bench.begin("tidy", TICKETS, **ONE)
     state, item = await bench.work(await found(bench))
