@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from governance.effects import Stop
+from governance.records import Handed
 
 FlowState = Literal[
     "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CANCELLED", "COMPLETED", "FAILED", "CRASHED"
@@ -35,25 +36,6 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Open:
-    """Open work: an item, or a heartbeat that has not handed out anything yet."""
-
-    owner: str
-    loop: str
-    flow_run: str
-    waits: bool
-    """Whether a form was posted and the item is waiting under it."""
-    lives: int
-    """Processes that took it up and did not end well."""
-    restarts: int
-    """Times it was started again since it last ended well."""
-    max_lives: int
-    stop: Stop | None = None
-    epoch: int = 0
-    """Forms posted so far: what has died before the last of them does not count any more."""
-
-
-@dataclass(frozen=True)
 class Restart:
     """Its flow run is to be started once more, and why. `key` names this one ending."""
 
@@ -66,7 +48,7 @@ def restart_prefix(owner: str, epoch: int) -> str:
     return f"{owner}-{epoch}-"
 
 
-def care_of(work: Open, seen: Seen | None, *, now: int) -> Restart | Stop | None:
+def care_of(work: Handed, seen: Seen | None, *, max_lives: int, now: int) -> Restart | Stop | None:
     """What to do: start it again, end it for a reason, or nothing."""
     if seen is None:
         return Stop(
@@ -79,33 +61,33 @@ def care_of(work: Open, seen: Seen | None, *, now: int) -> Restart | Stop | None
     why = _lost(work, seen, age)
     if why is None:
         return None
-    if work.stop is not None and work.stop.reason == "lives":
+    if work.stop is not None and work.stop.reason in ("lives", "cancelled"):
         return work.stop
-    return _too_often(work, why) or Restart(
+    return _too_often(work, why, max_lives) or Restart(
         f"{restart_prefix(work.owner, work.epoch)}{seen.state}", why
     )
 
 
-def _lost(work: Open, seen: Seen, age: int) -> str | None:
+def _lost(work: Handed, seen: Seen, age: int) -> str | None:
     """Why nobody works on it any more, or None."""
     if age <= SETTLED_MS:
         return None
     if seen.type in _OVER:
         said = f": {seen.message}" if seen.message else ""
         return f"its flow run ended as {seen.type.lower()} before it was done{said}"
-    if seen.type == "PAUSED" and work.waits and not seen.has_form:
+    if seen.type == "PAUSED" and work.status == "waiting" and not seen.has_form:
         return "its flow run is suspended without a form that a person could answer"
     if seen.type == "PENDING" and age > STUCK_MS:
         return f"a worker picked its flow run up {age / 1000:,.0f} s ago and started no process"
     return None
 
 
-def _too_often(work: Open, why: str) -> Stop | None:
-    tried = max(work.lives, work.restarts)
-    if tried < work.max_lives:
+def _too_often(work: Handed, why: str, max_lives: int) -> Stop | None:
+    tried = max(work.life, work.restarts)
+    if tried < max_lives:
         return None
     return Stop(
         "lives",
-        f"{work.owner!r} was taken up {tried:,} of {work.max_lives:,} times and no process finished it; "
+        f"{work.owner!r} was taken up {tried:,} of {max_lives:,} times and no process finished it; "
         f"the last time {why}. Look at why they died, or raise harness.max_lives for later runs.",
     )

@@ -17,7 +17,7 @@ from prefect.input.actions import aread_flow_run_input
 from governance.effects import Stop
 from governance.pinned import Pinned
 from governance.records import Handed
-from governance.recovery import FlowState, Open, Restart, Seen, care_of
+from governance.recovery import FlowState, Restart, Seen, care_of
 from tasks.endings import give_up
 from tasks.world import World, now_ms
 
@@ -31,9 +31,11 @@ async def recover_all(world: World) -> tuple[str, ...]:
     async with get_client() as client:
         found = await _flow_runs(client, [h.flow_run for h in handed])
         said: list[str] = []
+        lives: dict[str, int] = {}
         for work in handed:
             seen = await _seen(found.get(work.flow_run), work)
-            care = care_of(await _open(world, work), seen, now=now_ms())
+            most = await _max_lives(world, work.definition, lives)
+            care = care_of(work, seen, max_lives=most, now=now_ms())
             if care is not None:
                 said += await _take_care(world, work, seen, care)
     return tuple(said)
@@ -69,19 +71,11 @@ async def _has_form(run: UUID, key: str | None) -> bool:
     return key is not None and bool(await aread_flow_run_input(key, flow_run_id=run))
 
 
-async def _open(world: World, work: Handed) -> Open:
-    pinned = Pinned.model_validate_json(await world.store.definition(work.definition))
-    return Open(
-        owner=work.owner,
-        loop=work.loop,
-        flow_run=work.flow_run,
-        waits=work.status == "waiting",
-        lives=work.life,
-        restarts=work.restarts,
-        max_lives=pinned.loop.harness.max_lives,
-        stop=work.stop,
-        epoch=work.epoch,
-    )
+async def _max_lives(world: World, definition: str, known: dict[str, int]) -> int:
+    if definition not in known:
+        pinned = Pinned.model_validate_json(await world.store.definition(definition))
+        known[definition] = pinned.loop.harness.max_lives
+    return known[definition]
 
 
 async def _take_care(
