@@ -4,10 +4,16 @@ from prefect import flow
 
 from tasks.housekeeping import keep_store, recover, send_due, sweep_boxes
 from tasks.names import due
+from tasks.step import JOURNAL
 from tasks.world import open_world
 
 
-@flow(name="housekeeping", flow_run_name=due("housekeeping"), persist_result=False)
+@flow(
+    name="housekeeping",
+    flow_run_name=due("housekeeping"),
+    result_storage=JOURNAL,
+    persist_result=False,
+)
 async def housekeeping() -> None:
     """Expire cards, start again what lost its process, remove dead boxes, drain the outbox."""
     async with open_world() as world:

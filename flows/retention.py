@@ -2,11 +2,18 @@
 
 from prefect import flow
 
+from tasks.names import due
 from tasks.retention import forget, sweep_blobs
+from tasks.step import JOURNAL
 from tasks.world import open_world
 
 
-@flow(name="retention", persist_result=False)
+@flow(
+    name="retention",
+    flow_run_name=due("retention"),
+    result_storage=JOURNAL,
+    persist_result=False,
+)
 async def retention() -> None:
     """Forget the content of runs that ended long enough ago, if the organisation says so, then sweep the blobs."""
     async with open_world() as world:
