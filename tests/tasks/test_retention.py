@@ -77,7 +77,7 @@ async def test_a_workspace_goes_with_the_content_of_its_item(story: Story, tmp_p
     state = await saved(story, blobs, b"one")
     make_old(blobs)
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9000
+        story.item, fence=1, status="done", outcome={}, stop=None, state="#", seen=1, now=9000
     )
     await story.store.forget(9001)
     removed, _ = await sweep(world(story, blobs), BEFORE)

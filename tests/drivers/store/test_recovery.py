@@ -6,7 +6,7 @@ import pytest
 
 from governance.effects import Refused, Stop
 from governance.errors import TakenOver
-from governance.records import Budget
+from governance.records import Budget, PageMoved
 from governance.recovery import Restart
 from tests.drivers.store.story import FLOW, LOOP, RUN, Story, card_for, settled, usd
 
@@ -14,10 +14,15 @@ LIVES = Stop("lives", "too many died")
 CALLED_OFF = Stop("cancelled", "a person said so")
 
 
-async def give_up(story: Story, stop: Stop = CALLED_OFF, now: int = 9000) -> Any:
+async def give_up(
+    story: Story, stop: Stop = CALLED_OFF, now: int = 9000, seen: int | None = None
+) -> Any:
+    page = await story.store.state(LOOP)
+    assert page is not None
     return await story.store.give_up(
-        story.item, stop=stop, outcome={"actions": []}, state="# given up", now=now
-    )
+        story.item, stop=stop, outcome={"actions": []}, state="# given up",
+        seen=page.version if seen is None else seen, now=now,
+    )  # fmt: skip
 
 
 async def test_open_items_with_a_flow_run_and_heartbeats_that_found_nothing_yet_are_looked_after(
@@ -75,7 +80,7 @@ async def test_what_is_given_up_is_closed_like_anything_else(story: Story) -> No
 
 async def test_giving_up_twice_is_giving_up_once_and_what_ended_well_stays(story: Story) -> None:
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="# done", now=8000
+        story.item, fence=1, status="done", outcome={}, stop=None, state="# done", seen=1, now=8000
     )
     await give_up(story)
     item = await story.store.item(story.item)
@@ -84,6 +89,17 @@ async def test_giving_up_twice_is_giving_up_once_and_what_ended_well_stays(story
     page = await story.store.state(LOOP)
     assert page is not None
     assert page.body == "# done"
+
+
+async def test_what_a_person_wrote_on_the_page_meanwhile_is_not_lost(story: Story) -> None:
+    await story.admit(0, usd(40))
+    await story.store.correct(LOOP, "# said by noor", by="noor", seen=1, now=8500)
+    assert isinstance(await give_up(story, seen=1), PageMoved)
+    item = await story.store.item(story.item)
+    assert item is not None
+    assert (item.status, item.fence) == ("working", 1)
+    (row,) = await story.store.ledger(item=story.item)
+    assert row.status == "open", "nothing was written"
 
 
 async def test_a_process_that_still_lives_can_start_nothing_and_tell_nothing(
@@ -96,7 +112,7 @@ async def test_a_process_that_still_lives_can_start_nothing_and_tell_nothing(
         story.store.advance(story.item, fence=1, round=2, base=None, now=9001),
         story.store.posted(story.item, fence=1, now=9001),
         story.store.close(
-            story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=9001
+            story.item, fence=1, status="done", outcome={}, stop=None, state="#", seen=1, now=9001
         ),
         story.store.ask(card_for(story.intent(6)), notice={}, fence=1),
     ):

@@ -22,7 +22,7 @@ async def worked(story: Story) -> None:
 
 async def close(story: Story, now: int) -> None:
     await story.store.close(
-        story.item, fence=1, status="done", outcome={}, stop=None, state="#", now=now
+        story.item, fence=1, status="done", outcome={}, stop=None, state="#", seen=1, now=now
     )
 
 
