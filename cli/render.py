@@ -13,6 +13,9 @@ from governance.parts import Json
 from governance.registry import Registry
 
 WORK_POOL = "loops"
+WORK_QUEUE = "work"
+"""Items queue behind all else of the pool: a queue that Prefect makes by itself comes after `default`, and fifty items
+that wait for a place must not keep housekeeping from starting again what died."""
 TAG = "looprail"
 """On every flow run of ours: what `loops apply` has Prefect watch is watched by this tag."""
 HEARTBEAT_S = 30
@@ -98,7 +101,7 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         "name": loop.name,
         "entrypoint": "flows.work.work",
         "schedules": [],
-        **_placed(),
+        **_placed(WORK_QUEUE),
     }
     return heartbeat, work
 
@@ -114,10 +117,12 @@ def _service(name: str, *, every_s: int) -> Json:
     }
 
 
-def _placed() -> Json:
+def _placed(queue: str | None = None) -> Json:
     """Where it runs, and what lets Prefect see that it does."""
+    named = {"work_queue_name": queue} if queue else {}
     env = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
-    return {"tags": [TAG], "work_pool": {"name": WORK_POOL, "job_variables": {"env": env}}}
+    pool: Json = {"name": WORK_POOL, **named, "job_variables": {"env": env}}
+    return {"tags": [TAG], "work_pool": pool}
 
 
 def _one_at_a_time(*, enqueue: bool) -> Json:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ def render(*args: object) -> Result:
     return CliRunner().invoke(cli, ["render", "--registry", str(REGISTRY), *map(str, args)])
 
 
-def deployments() -> dict[tuple[str, str], dict[str, object]]:
+def deployments() -> dict[tuple[str, str], dict[str, Any]]:
     content = yaml.safe_load(rendered(load_registry(REGISTRY)))
     return {(d["entrypoint"].rpartition(".")[2], d["name"]): d for d in content["deployments"]}
 
@@ -59,6 +60,12 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
             "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
         },
     }
+
+
+def test_items_queue_behind_heartbeats_and_housekeeping():
+    pools = {key: d["work_pool"] for key, d in deployments().items()}
+    behind = {key for key, pool in pools.items() if pool.get("work_queue_name") == "work"}
+    assert behind == {key for key in pools if key[0] == "work"}
 
 
 def test_work_has_no_schedule_and_housekeeping_runs_every_minute():

@@ -9,7 +9,7 @@ import pytest
 from demo.world import DemoWorld
 from governance.records import ItemRow
 from tests.flows.conftest import Worlds
-from tests.flows.farside import boxes, ended, processes_of, until
+from tests.flows.farside import boxes, ended, flow_runs, processes_of, until
 from tests.flows.registries import registry_with
 from tests.flows.telling import told
 
@@ -73,7 +73,7 @@ async def test_fifty_items_that_wait_hold_no_process_no_box_no_place_and_no_mone
     tmp_path: Path, worlds: Worlds
 ) -> None:
     registry = registry_with(tmp_path / "registry", [("asking", ASKING)])
-    world = worlds(registry=registry)
+    world = worlds(registry=registry, limit=4)
     file_tickets(world)
     with told(world, "asking") as story:
         found = await story.fire(300)
@@ -84,6 +84,8 @@ async def test_fifty_items_that_wait_hold_no_process_no_box_no_place_and_no_mone
             return rows if all([r.status == "waiting" for r in rows]) else None
 
         items = await until("fifty waiting items", all_wait, 1500)
+        kept = flow_runs(world, "housekeeping/housekeeping")
+        assert [r for r in kept if r["state_type"] == "COMPLETED"], "it did not queue behind them"
         await until("fifty forms", lambda: all(story.api.form(str(i.flow_run)) for i in items), 120)
         await until(
             "no process of any", lambda: not any(processes_of(str(i.flow_run)) for i in items), 60
