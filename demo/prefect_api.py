@@ -13,7 +13,7 @@ class PrefectApi:
 
     def __init__(self, url: str, auth: str) -> None:
         user, _, password = auth.partition(":")
-        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=30)
+        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=120)
 
     def trigger(self, deployment: str, parameters: dict[str, Any] | None = None) -> str:
         """Fire a deployment (`flow/name`); the flow run's id."""
