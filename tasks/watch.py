@@ -43,7 +43,7 @@ async def watched(job: Job) -> AsyncGenerator[None]:
         for task in asking:
             task.cancel()
         for task in done:
-            if error := task.exception():
+            if not task.cancelled() and (error := task.exception()):
                 logger.error("%s was not watched to its end: %s", job.owner, error)
 
 
