@@ -62,8 +62,9 @@ class Planned:
 def apply(dry: bool, as_json: bool) -> None:
     """Install in Prefect what it must watch for, or bring it up to date.
 
-    One automation: a flow run whose process fell silent, together with its worker, is called
-    crashed, so that housekeeping starts it again. Do this once for a server, and after an upgrade.
+    One automation: a run of housekeeping, of another service or of a heartbeat whose process fell
+    silent together with its worker is called crashed, so that it does not keep the next from
+    starting. Do this once for a server, and after an upgrade.
 
     Only what this command installed is updated or removed, and it may be repeated. An automation
     that a person paused stays paused.

@@ -1,7 +1,8 @@
 """What must Prefect watch for by itself, because whoever could report it is gone?
 
 One automation. A process that dies together with its worker reports nothing, and its flow run would be Running for
-ever; Prefect hears its heartbeat fall silent and calls it crashed. What follows from that is housekeeping's.
+ever. For items housekeeping notices; a silent run of housekeeping itself, or of a heartbeat, would keep its place and
+nothing of its kind could start: Prefect hears that it fell silent, and calls it crashed.
 """
 
 from typing import Any
@@ -21,8 +22,8 @@ def watches() -> tuple[Json, ...]:
         {
             "name": "looprail: a process fell silent",
             "description": (
-                f"Installed by `loops apply`. A flow run of ours that says nothing for {SILENCE_S} s "
-                "has lost its process and its worker; housekeeping then starts it again."
+                f"Installed by `loops apply`. A service or heartbeat that says nothing for {SILENCE_S} s "
+                "has lost its process and its worker, and must not keep the next from starting."
             ),
             "enabled": True,
             "trigger": {

@@ -84,6 +84,8 @@ class Handed:
     """Forms posted so far."""
     restarts: int
     """Times its flow run was started again since the last form."""
+    acted_at: int | None
+    """When its newest try began or ended."""
     stop: Stop | None
 
 

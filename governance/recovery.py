@@ -17,6 +17,8 @@ FlowState = Literal[
 
 SETTLED_MS = 60_000
 """A state younger than this is left alone: Prefect's worker reports one crash twice, up to 17 s apart."""
+SILENCE_MS = 180_000
+"""So long a process may give no sign of life; it gives one every 30 s, and a busy server loses some."""
 STUCK_MS = 300_000
 """So long a worker may take from having picked a run up to its process, or to end what was cancelled."""
 
@@ -31,6 +33,8 @@ class Seen:
     type: FlowState
     since: int
     message: str = ""
+    heard: int | None = None
+    """When its process was last heard of, if that was asked."""
     has_form: bool = True
     """Whether the form of a suspended run was saved; a process may die between the two."""
 
@@ -58,7 +62,7 @@ def care_of(work: Handed, seen: Seen | None, *, max_lives: int, now: int) -> Res
     if seen.type == "CANCELLED" or (seen.type == "CANCELLING" and age > STUCK_MS):
         said = f": {seen.message}" if seen.message else ""
         return Stop("cancelled", f"flow run {work.flow_run!r} was cancelled in Prefect{said}")
-    why = _lost(work, seen, age)
+    why = _lost(work, seen, now)
     if why is None:
         return None
     if work.stop is not None and work.stop.reason in ("lives", "cancelled"):
@@ -68,13 +72,22 @@ def care_of(work: Handed, seen: Seen | None, *, max_lives: int, now: int) -> Res
     )
 
 
-def _lost(work: Handed, seen: Seen, age: int) -> str | None:
+def silent(work: Handed, seen: Seen, now: int) -> bool:
+    """Whether a run that counts as running has given no sign of life for too long: state, heartbeat, or effect."""
+    last = max(seen.since, seen.heard or 0, work.acted_at or 0)
+    return seen.type == "RUNNING" and now - last > SILENCE_MS
+
+
+def _lost(work: Handed, seen: Seen, now: int) -> str | None:
     """Why nobody works on it any more, or None."""
+    age = now - seen.since
     if age <= SETTLED_MS:
         return None
     if seen.type in _OVER:
         said = f": {seen.message}" if seen.message else ""
         return f"its flow run ended as {seen.type.lower()} before it was done{said}"
+    if silent(work, seen, now):
+        return f"its process gave no sign of life for {SILENCE_MS // 1000} s"
     if seen.type == "PAUSED" and work.status == "waiting" and not seen.has_form:
         return "its flow run is suspended without a form that a person could answer"
     if seen.type == "PENDING" and age > STUCK_MS:

@@ -5,6 +5,8 @@ by the outbox under the name of that one ending, so two housekeepers, or one tha
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -12,12 +14,13 @@ from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.input.actions import aread_flow_run_input
 
 from governance.effects import Stop
 from governance.pinned import Pinned
 from governance.records import Handed
-from governance.recovery import FlowState, Restart, Seen, care_of
+from governance.recovery import FlowState, Restart, Seen, care_of, silent
 from tasks.endings import give_up
 from tasks.world import World, now_ms
 
@@ -33,7 +36,7 @@ async def recover_all(world: World) -> tuple[str, ...]:
         said: list[str] = []
         lives: dict[str, int] = {}
         for work in handed:
-            seen = await _seen(found.get(work.flow_run), work)
+            seen = await _seen(client, found.get(work.flow_run), work)
             most = await _max_lives(world, work.definition, lives)
             care = care_of(work, seen, max_lives=most, now=now_ms())
             if care is not None:
@@ -51,20 +54,37 @@ async def _flow_runs(client: PrefectClient, ids: Sequence[str]) -> dict[str, Flo
     return found
 
 
-async def _seen(run: FlowRun | None, work: Handed) -> Seen | None:
+async def _seen(client: PrefectClient, run: FlowRun | None, work: Handed) -> Seen | None:
     if run is None or run.state is None:
         return None
     state = run.state
-    keys = state.state_details.run_input_keyset or {}
-    return Seen(
+    seen = Seen(
         state=str(state.id),
         type=cast(FlowState, state.type.value),
         since=int(state.timestamp.timestamp() * 1000),
         message=" ".join((state.message or "").split())[:300],
-        has_form=work.status != "waiting"
-        or not state.is_paused()
-        or await _has_form(run.id, keys.get("schema")),
     )
+    if state.is_paused() and work.status == "waiting":
+        keys = state.state_details.run_input_keyset or {}
+        return replace(seen, has_form=await _has_form(run.id, keys.get("schema")))
+    # Asked only about a run that seems to have fallen silent, so that a busy house costs no question.
+    return (
+        replace(seen, heard=await _heard(client, run.id)) if silent(work, seen, now_ms()) else seen
+    )
+
+
+async def _heard(client: PrefectClient, run: UUID) -> int | None:
+    """When a flow run's process last said that it lives."""
+    wanted = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run}"]),
+    )
+    body = {"filter": wanted.model_dump(mode="json"), "limit": 1}
+    answer = await client.request("POST", "/events/filter", json=body)
+    found = answer.raise_for_status().json()["events"]
+    if not found:
+        return None
+    return int(datetime.fromisoformat(found[0]["occurred"]).timestamp() * 1000)
 
 
 async def _has_form(run: UUID, key: str | None) -> bool:

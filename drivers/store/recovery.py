@@ -38,10 +38,15 @@ def _handed(sql: Sql, row: Row) -> Handed:
         " AND key >= :first AND key < :beyond",
         first=prefix, beyond=prefix[:-1] + chr(ord("-") + 1),
     )  # fmt: skip
+    acted = sql.one(
+        "SELECT max(max(started_at, coalesce(ended_at, 0))) AS at FROM ledger WHERE owner = :owner",
+        owner=row["owner"],
+    )
     return Handed(
         owner=row["owner"], loop=row["loop"], definition=row["definition"], flow_run=row["flow_run"],
         status=row["status"], life=row["life"], epoch=row["posted_n"],
         restarts=counted["n"] if counted is not None else 0, stop=rows.stop_of(row),
+        acted_at=acted["at"] if acted is not None else None,
     )  # fmt: skip
 
 

@@ -68,6 +68,11 @@ def test_items_queue_behind_heartbeats_and_housekeeping():
     assert behind == {key for key in pools if key[0] == "work"}
 
 
+def test_prefect_watches_what_never_waits_and_housekeeping_what_may():
+    tagged = {key for key, d in deployments().items() if d["tags"] == ["looprail"]}
+    assert tagged == {key for key in deployments() if key[0] != "work"}
+
+
 def test_work_has_no_schedule_and_housekeeping_runs_every_minute():
     assert deployments()["work", "night-fix"]["schedules"] == []
     assert deployments()["housekeeping", "housekeeping"]["schedules"] == [

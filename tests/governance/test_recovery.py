@@ -10,6 +10,7 @@ from governance.effects import Stop
 from governance.records import Handed
 from governance.recovery import (
     SETTLED_MS,
+    SILENCE_MS,
     STUCK_MS,
     FlowState,
     Restart,
@@ -21,10 +22,10 @@ from governance.recovery import (
 NOW = 10_000_000
 WORK = Handed(
     owner="i1", loop="triage", definition="sha256:d", flow_run="flow-1", status="working", life=1,
-    epoch=0, restarts=0, stop=None,
+    epoch=0, restarts=0, stop=None, acted_at=None,
 )  # fmt: skip
 OVER: tuple[FlowState, ...] = ("COMPLETED", "FAILED", "CRASHED")
-ALIVE: tuple[FlowState, ...] = ("SCHEDULED", "RUNNING", "PAUSED")
+ALIVE: tuple[FlowState, ...] = ("SCHEDULED", "PAUSED")
 
 
 def seen(type: FlowState, age: int = SETTLED_MS + 1, **more: object) -> Seen:
@@ -48,6 +49,20 @@ def test_a_crash_is_left_alone_until_its_second_report_has_come(type: FlowState)
 @pytest.mark.parametrize("type", ALIVE)
 def test_a_run_that_may_go_on_is_left_alone_however_long(type: FlowState) -> None:
     assert care_of(WORK, seen(type, 10**9), max_lives=3, now=NOW) is None
+
+
+def test_a_run_that_gives_no_sign_of_life_starts_again_and_any_sign_will_do() -> None:
+    long_ago = SILENCE_MS + 1
+    care = care_of(WORK, seen("RUNNING", long_ago), max_lives=3, now=NOW)
+    assert isinstance(care, Restart)
+    assert "no sign of life for 180 s" in care.why
+    young = NOW - SILENCE_MS
+    for work, run in (
+        (WORK, seen("RUNNING", SILENCE_MS)),
+        (WORK, seen("RUNNING", long_ago, heard=young)),
+        (replace(WORK, acted_at=young), seen("RUNNING", long_ago)),
+    ):
+        assert care_of(work, run, max_lives=3, now=NOW) is None
 
 
 def test_what_is_not_in_prefect_any_more_ends() -> None:
@@ -112,7 +127,7 @@ def test_what_died_before_the_last_form_does_not_count_after_it() -> None:
 
 
 @given(
-    type=st.sampled_from([*OVER, *ALIVE, "PENDING", "CANCELLING", "CANCELLED"]),
+    type=st.sampled_from([*OVER, *ALIVE, "RUNNING", "PENDING", "CANCELLING", "CANCELLED"]),
     ages=st.lists(st.integers(0, 10**9), min_size=1, max_size=20),
     waits=st.booleans(),
     has_form=st.booleans(),
