@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "show": ("cli.show:show", "Show one loop: its limits, its rules, what each agent can touch."),
     "render": ("cli.render:render", "Write prefect.yaml, the deployments of all loops."),
+    "apply": ("cli.apply:apply", "Have Prefect watch for processes that fell silent."),
     "inbox": ("cli.inbox:inbox", "List the items found, and where each stands."),
     "approvals": (
         "cli.approvals:approvals",

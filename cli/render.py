@@ -13,8 +13,17 @@ from governance.parts import Json
 from governance.registry import Registry
 
 WORK_POOL = "loops"
+WORK_QUEUE = "work"
+"""Items queue behind all else of the pool: a queue that Prefect makes by itself comes after `default`, and fifty items
+that wait for a place must not keep housekeeping from starting again what died."""
+TAG = "looprail"
+"""What `loops apply` has Prefect watch has this tag: flows that never wait. An item's heartbeat that arrives after its
+run was suspended would have it called crashed while it waits (18 of 50 on a busy server, 3.8.8)."""
+HEARTBEAT_S = 30
+"""How often a flow run's process says that it lives; Prefect 3.8.8 takes nothing shorter."""
 HOUSEKEEPING_S = 60
 ANALYTICS_S = 3600
+RETENTION_S = 86_400
 SLUG = "slot"
 """Without a slug every deploy wakes a schedule that a person has paused (3.8.8); with one it stays paused."""
 HEADER = """\
@@ -68,6 +77,7 @@ def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
             *(d for loop in loops for d in deployments(loop)),
             _service("housekeeping", every_s=HOUSEKEEPING_S),
             _service("analytics", every_s=ANALYTICS_S),
+            _service("retention", every_s=RETENTION_S),
         ],
     }
     return HEADER + yaml.safe_dump(content, sort_keys=False, width=100)
@@ -89,14 +99,14 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         "concurrency_limit": _one_at_a_time(
             enqueue=trigger.overlap == "enqueue" or trigger.missed == "all"
         ),
-        "work_pool": {"name": WORK_POOL},
+        **_placed(),
         **({"triggers": [_on_event(loop.name, trigger.event)]} if trigger.event else {}),
     }
     work: Json = {
         "name": loop.name,
         "entrypoint": "flows.work.work",
         "schedules": [],
-        "work_pool": {"name": WORK_POOL},
+        **_placed(WORK_QUEUE),
     }
     return heartbeat, work
 
@@ -127,8 +137,17 @@ def _service(name: str, *, every_s: int) -> Json:
         "entrypoint": f"flows.{name}.{name}",
         "schedules": [{"interval": every_s, "slug": SLUG}],
         "concurrency_limit": _one_at_a_time(enqueue=False),
-        "work_pool": {"name": WORK_POOL},
+        **_placed(),
     }
+
+
+def _placed(queue: str | None = None) -> Json:
+    """Where it runs, and what lets Prefect see that it does."""
+    named = {"work_queue_name": queue} if queue else {}
+    tags = [] if queue == WORK_QUEUE else [TAG]
+    env = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)}
+    pool: Json = {"name": WORK_POOL, **named, "job_variables": {"env": env}}
+    return {"tags": tags, "work_pool": pool}
 
 
 def _one_at_a_time(*, enqueue: bool) -> Json:

@@ -13,7 +13,6 @@ from cli.words import now_ms, one_line, stamp
 from governance.errors import LoopError
 from governance.memory import Store
 from governance.records import BreakerRow, PageMoved
-from governance.statepage import people_of, state_page
 
 _EXAMPLE = """\b
 $ loops state night-fix                          # what happened
@@ -48,15 +47,12 @@ def resume(loop: str, reason: str, name: str | None, as_json: bool) -> None:
 
 
 async def _resume(store: Store, loop: str, by: str, reason: str) -> BreakerRow:
-    row: BreakerRow | PageMoved | None = PageMoved(0)
-    while isinstance(row, PageMoved):
-        # Whatever was written on the page meanwhile is kept.
-        page = await store.state(loop)
-        said = people_of(page.body if page else None)
-        row = await store.resume(
-            loop, by=by, reason=reason, state=state_page(loop, await store.items(loop=loop), said),
-            seen=page.version if page else 0, now=now_ms(),
-        )  # fmt: skip
+    from tasks.page import on_the_page
+
+    async def write(state: str, seen: int) -> BreakerRow | PageMoved | None:
+        return await store.resume(loop, by=by, reason=reason, state=state, seen=seen, now=now_ms())
+
+    row = await on_the_page(store, loop, write)
     if row is None:
         raise click.ClickException(
             f"loop {one_line(loop)!r} is not paused by its breaker; nothing was changed. A schedule that a person "

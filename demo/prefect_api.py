@@ -13,7 +13,7 @@ class PrefectApi:
 
     def __init__(self, url: str, auth: str) -> None:
         user, _, password = auth.partition(":")
-        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=30)
+        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=120)
 
     def trigger(self, deployment: str, parameters: dict[str, Any] | None = None) -> str:
         """Fire a deployment (`flow/name`); the flow run's id."""
@@ -52,6 +52,39 @@ class PrefectApi:
     def resume(self, flow_run: str, run_input: dict[str, Any]) -> dict[str, Any]:
         """Send a form; Prefect's verdict is in `status`, never in the HTTP code."""
         return self._post(f"/flow_runs/{flow_run}/resume", {"run_input": run_input})
+
+    def cancel(self, flow_run: str) -> dict[str, Any]:
+        """Press Cancel."""
+        body = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False}
+        return self._post(f"/flow_runs/{flow_run}/set_state", body)
+
+    def retry(self, flow_run: str) -> dict[str, Any]:
+        """Press Retry: an ordinary way out of an ended state, by which Prefect forgets its forms' answers."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
+        return self._post(f"/flow_runs/{flow_run}/set_state", {"state": state, "force": False})
+
+    def delete(self, flow_run: str) -> None:
+        """Press Delete."""
+        self._client.delete(f"/flow_runs/{flow_run}").raise_for_status()
+
+    def force(self, flow_run: str, state: str) -> None:
+        """Change the state by hand, as `Change state` does."""
+        body = {"state": {"type": state, "name": state.capitalize()}, "force": True}
+        self._post(f"/flow_runs/{flow_run}/set_state", body)
+
+    def forget_form(self, flow_run: str) -> None:
+        """Lose the form a suspended run waits under."""
+        key = self.flow_run(flow_run)["state"]["state_details"]["run_input_keyset"]["schema"]
+        self._client.delete(f"/flow_runs/{flow_run}/input/{key}").raise_for_status()
+
+    def states(self, flow_run: str) -> list[dict[str, Any]]:
+        """Every state the flow run was in, oldest first."""
+        found: list[dict[str, Any]] = (
+            self._client.get("/flow_run_states/", params={"flow_run_id": flow_run})
+            .raise_for_status()
+            .json()
+        )
+        return sorted(found, key=lambda s: str(s["timestamp"]))
 
     def close(self) -> None:
         """Give the connection back."""

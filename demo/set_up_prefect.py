@@ -1,4 +1,4 @@
-"""Give a fresh Prefect server what the world needs: blocks from standard input, and the work pool.
+"""Give a fresh Prefect server what the world needs: blocks from standard input, the work pool, what it watches for.
 
 Input: {"pool": {"name": …, "limit": …}, "blocks": {"slug/name": {field: value}}}.
 """
@@ -13,6 +13,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from blocks import Journal, McpServer, ModelProvider, Repository, StoreDatabase
+from cli.apply import put_in_force
 
 TYPES: tuple[type[Block], ...] = (
     Journal, McpServer, ModelProvider, Repository, StoreDatabase, CustomWebhookNotificationBlock,
@@ -34,6 +35,7 @@ def main() -> None:
     for document, fields in told["blocks"].items():
         slug, _, name = document.partition("/")
         by_slug[slug](**fields).save(name, overwrite=True)
+    asyncio.run(put_in_force())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Where does content live, so that its digest alone brings it back?"""
 
 import asyncio
+import fcntl
 import os
 import re
 import tempfile
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from governance.errors import StoreError
@@ -29,6 +32,36 @@ class DirectoryBlobs:
         """The content, checked against its digest. Raises `StoreError` when missing or changed."""
         return await asyncio.to_thread(self._get, blob)
 
+    async def sweep(self, keep: Collection[str], before: int) -> tuple[int, int]:
+        """Remove what is not in `keep` and was last put before this Unix second; how many, and their bytes.
+
+        What a process that died left half written goes as well.
+        """
+        return await asyncio.to_thread(self._sweep, frozenset(keep), before)
+
+    def _sweep(self, keep: frozenset[str], before: int) -> tuple[int, int]:
+        count = size = 0
+        for directory in sorted(self.root.glob("??/??")):
+            # A put either comes before this look and has made its blob young, or finds it gone and writes it.
+            with self._turn(fcntl.LOCK_EX):
+                for file in directory.iterdir():
+                    known = file.stat()
+                    if known.st_mtime < before and f"sha256:{file.name}" not in keep:
+                        file.unlink()
+                        count, size = count + 1, size + known.st_size
+        return count, size
+
+    @contextmanager
+    def _turn(self, operation: int) -> Generator[None]:
+        """Puts share it, a sweep has it alone; the kernel frees it when we die."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, operation)
+            yield
+        finally:
+            os.close(handle)
+
     def _place(self, blob: str) -> Path:
         if not _DIGEST.fullmatch(blob):
             raise StoreError(
@@ -41,8 +74,11 @@ class DirectoryBlobs:
         blob = digest(content)
         place = self._place(blob)
         try:
-            if not place.exists():
-                self._write(place, content)
+            with self._turn(fcntl.LOCK_SH):
+                if place.exists():
+                    os.utime(place)  # it is wanted again: a sweep must not take it for forgotten
+                else:
+                    self._write(place, content)
         except OSError as error:
             raise StoreError(
                 f"blob {blob!r} ({len(content):,} bytes) could not be written below "

@@ -32,6 +32,8 @@ async def heartbeat(
         if isinstance(found, Stop):
             return await report(job, 0, found)
         items = await put_in_inbox(job, found)
+        if isinstance(items, Stop):
+            return await report(job, 0, items)
         return await report(job, len(items), None)
 
 

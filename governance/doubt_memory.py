@@ -18,7 +18,7 @@ class Doubts(Protocol):
         """The process that opened the newest try of an effect, as it was noted when its life began."""
         ...
 
-    async def restart(
+    async def begin_anew(
         self, item: str, round: int, *, card: str, fence: int, now: int
     ) -> Claimed | InDoubt | Refused:
         """The round and those after it begin anew under numbers never used, as `card` was answered.

@@ -3,7 +3,8 @@
 LoopError
 ├── DefinitionError      a file in registry/ is wrong                    exit 2, never retried
 ├── StoreError           the record is broken or contradicts itself      exit 3, never retried
-│   └── Diverged         a replay asked for another effect than the recorded one
+│   ├── Diverged         a replay asked for another effect than the recorded one
+│   └── TakenOver        another process has the item now; this one must end without a word
 └── DriverError          something outside failed
     ├── Unavailable      may heal; the only one tasks retry
     ├── Unknown          it may have happened: sent, and no trustworthy answer came back
@@ -57,6 +58,12 @@ class Diverged(StoreError):
 
     def __reduce__(self) -> tuple[type["Diverged"], tuple[str, str, str]]:
         return type(self), (self.key, self.recorded, self.asked)
+
+
+class TakenOver(StoreError):
+    """A newer life has the item: whatever this process would say of it, nobody may hear any more."""
+
+    code = "taken_over"
 
 
 class DriverError(LoopError):

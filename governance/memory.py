@@ -28,14 +28,14 @@ from governance.records import (
     Finding,
     ItemRow,
     LedgerRow,
-    Outgoing,
     PageMoved,
     RunRow,
     StatePage,
 )
+from governance.upkeep import Upkeep
 
 
-class Store(Firings, Doubts, Protocol):
+class Store(Firings, Doubts, Upkeep, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------
@@ -116,8 +116,8 @@ class Store(Firings, Doubts, Protocol):
         """Where the item stands; refused (`StoreError`) for an older fence."""
         ...
 
-    async def stop(self, item: str, stop: Stop, *, now: int) -> None:
-        """Put a stop on an item, so that nothing new is admitted."""
+    async def stop(self, owner: str, stop: Stop, *, now: int) -> None:
+        """Put a stop on an item or a heartbeat, so that nothing new is admitted."""
         ...
 
     async def close(
@@ -162,19 +162,6 @@ class Store(Firings, Doubts, Protocol):
 
     async def card(self, card: str) -> Card | None:
         """One card."""
-        ...
-
-    # housekeeping ------------------------------------------------------------
-    async def sweep(self, now: int) -> tuple[str, ...]:
-        """T10: open rows past their lease become unknown; cards past their deadline get their declared answer."""
-        ...
-
-    async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:
-        """What still has to be sent, oldest first."""
-        ...
-
-    async def sent(self, kind: str, key: str, *, now: int, flow_run: str | None = None) -> None:
-        """It went out; a dispatch also tells the item its flow run."""
         ...
 
     # reading ---------------------------------------------------------------

@@ -13,6 +13,7 @@ from governance.fields import (
     AliasName,
     BareTool,
     DottedName,
+    Duration,
     Name,
     OneLine,
     RepositoryName,
@@ -145,6 +146,13 @@ class SandboxEntry(Part):
     """The engine's network a workspace's setup may use; no other command has any. `host` shows it the host's loopback."""
 
 
+class RetentionEntry(Part):
+    """What is forgotten by itself, and when. What happened, who approved it and what it cost stays for ever."""
+
+    content: Duration | None = None
+    """How long what was said and made in a run stays after its end: briefs, answers, arguments, results, diffs, workspaces. For ever without it."""
+
+
 def _named(models: dict[str, ModelEntry]) -> dict[str, ModelEntry]:
     return {k: m if m.model else m.model_copy(update={"model": k}) for k, m in models.items()}
 
@@ -174,6 +182,8 @@ class Organisation(Part):
     """What a loop's `harness` starts from, field by field."""
     sandbox: SandboxEntry = SandboxEntry()
     """How workspaces are fenced."""
+    retention: RetentionEntry = RetentionEntry()
+    """What is forgotten by itself."""
 
     def labels(self, tool: str) -> ToolLabels | None:
         """The labels of `connector.tool`, or None when nobody has labelled it."""

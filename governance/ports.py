@@ -3,7 +3,7 @@
 Protocols only; `drivers/` speaks them, tests may fake them, `tasks/world.py` wires them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -142,6 +142,10 @@ class Blobs(Protocol):
 
     async def get(self, blob: str) -> bytes:
         """The content, checked against its digest. Raises `StoreError`."""
+        ...
+
+    async def sweep(self, keep: Collection[str], before: int) -> tuple[int, int]:
+        """Remove what is not in `keep` and was last put before this Unix second; how many, and their bytes."""
         ...
 
 

@@ -79,6 +79,25 @@ class ItemRow:
 
 
 @dataclass(frozen=True)
+class Handed:
+    """Open work that was handed to a flow run: an item, or a heartbeat before it has put anything in the inbox."""
+
+    owner: str
+    loop: str
+    definition: str
+    flow_run: str
+    status: Literal["found", "working", "waiting", "heartbeat"]
+    life: int
+    epoch: int
+    """Forms posted so far."""
+    restarts: int
+    """Times its flow run was started again since the last form."""
+    acted_at: int | None
+    """When its newest try began or ended."""
+    stop: Stop | None
+
+
+@dataclass(frozen=True)
 class Claimed:
     """T3 said yes: this life, with everything on record for it."""
 
@@ -186,7 +205,9 @@ class StatePage:
     by: str
 
 
-OutgoingKind = Literal["dispatch", "resume", "notice", "fire", "end", "pause", "unpause"]
+OutgoingKind = Literal[
+    "dispatch", "resume", "notice", "restart", "fire", "end", "pause", "unpause"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -213,16 +234,39 @@ class PageMoved:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One outbox row: `dispatch` (start a work run), `resume` (wake one), `notice` (tell a person).
+    """One outbox row.
 
-    `fire` starts a heartbeat for a delivery, `end` ends one that hangs, `pause` and `unpause` switch a loop's
-    schedules.
+    `dispatch` starts a work run, `resume` wakes one, `restart` starts one again whose process is gone, `notice`
+    tells a person; `fire` starts a heartbeat for a delivery, `end` ends one that hangs, `pause` and `unpause` switch a
+    loop's schedules.
     """
 
     kind: OutgoingKind
     key: str
     payload: Json
     sent_at: int | None = None
+
+
+@dataclass(frozen=True)
+class InUse:
+    """The blobs that rows name: bodies of values, and manifests of workspaces, which name blobs themselves."""
+
+    bodies: frozenset[str]
+    states: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows lost their content."""
+
+    items: int
+    entries: int
+    cards: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there was anything to forget."""
+        return bool(self.items or self.entries or self.cards)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tasks.breaker import weigh
 from tasks.job import Job, enter
 from tasks.outbox import drain
 from tasks.slots import Firing, make_up, slot_of
+from tasks.watch import watched
 from tasks.world import World, now_ms, open_world
 
 
@@ -35,7 +36,12 @@ async def begin(
         if isinstance(named, Stop):
             yield named
         else:
-            yield await _open(world, pinned, text, named, firing)
+            job = await _open(world, pinned, text, named, firing)
+            if isinstance(job, Stop):
+                yield job
+            else:
+                async with watched(job):
+                    yield job
         await weigh(world, pinned.loop)
         await make_up(world, pinned.loop)
         await drain(world)

@@ -2,10 +2,8 @@
 
 from governance.breaker import tripped
 from governance.definition import Loop
-from governance.errors import StoreError
-from governance.records import BreakerRow
-from governance.statepage import people_of, state_page
-from tasks.life import COMPOSED_AT_MOST
+from governance.records import BreakerRow, PageMoved
+from tasks.page import on_the_page
 from tasks.world import World, now_ms
 
 
@@ -20,22 +18,11 @@ async def weigh(world: World, loop: Loop) -> BreakerRow | None:
     why = tripped(endings, loop.harness.breaker.after)
     if why is None:
         return None
-    now, after = now_ms(), endings[0].run
-    for _ in range(COMPOSED_AT_MOST):
-        page = await store.state(loop.name)
-        items = await store.items(loop=loop.name)
-        said = people_of(page.body if page else None)
-        paused = await store.trip(
-            loop.name,
-            after,
-            why=why,
-            state=state_page(loop.name, items, said, BreakerRow(loop.name, 0, after, why, now)),
-            seen=page.version if page else 0,
-            now=now,
-        )
-        if isinstance(paused, BreakerRow):
-            return paused
-    raise StoreError(
-        f"the state page of loop {loop.name!r} was written by others {COMPOSED_AT_MOST} times while the loop was "
-        "being paused. The next heartbeat tries again."
+    after, now = endings[0].run, now_ms()
+
+    async def write(state: str, seen: int) -> BreakerRow | PageMoved:
+        return await store.trip(loop.name, after, why=why, state=state, seen=seen, now=now)
+
+    return await on_the_page(
+        store, loop.name, write, pause=BreakerRow(loop.name, 0, after, why, now)
     )

@@ -28,7 +28,7 @@ async def park(job: Job, error: Diverged) -> Waiting | Stop | None:
 
 
 async def _begin_anew(job: Job, round: int, card: Card) -> Waiting | Stop | None:
-    begun = await job.world.store.restart(
+    begun = await job.world.store.begin_anew(
         job.owner, round, card=card.card, fence=job.fence, now=now_ms()
     )
     match begun:

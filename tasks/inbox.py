@@ -86,8 +86,11 @@ class _Findings:
     summary: str
 
 
-async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow, ...]:
-    """T2: the findings that are new, and their dispatch, in one transaction."""
+async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow, ...] | Stop:
+    """T2: the findings that are new, and their dispatch, in one transaction; nothing once it was called off."""
+    run = await job.world.store.run(job.run)
+    if run is not None and run.stop is not None:
+        return run.stop
     limit = job.loop.find.max_items if job.loop.find else 1
     kept_now = findings[:limit]
     left = len(findings) - len(kept_now)

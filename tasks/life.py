@@ -6,25 +6,25 @@ from dataclasses import dataclass, replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import Abort
 from prefect.runtime import flow_run
 
 from drivers.process import this_process
 from governance.effects import Refused, Stop
-from governance.errors import DriverError, StoreError
+from governance.errors import DriverError, TakenOver
 from governance.failures import ended_by
 from governance.parts import Json
 from governance.pinned import Pinned
-from governance.records import Claimed, RunRow
-from governance.statepage import people_of, state_page
+from governance.records import Claimed, PageMoved, RunRow
 from tasks.desk import Desk
+from tasks.endings import give_up, on_its_page
 from tasks.job import Job, current, enter
 from tasks.people import collect_answers
 from tasks.waking import note_changes
+from tasks.watch import watched
 from tasks.wayout import of_repository
 from tasks.world import World, now_ms, open_world
 
-COMPOSED_AT_MOST = 100
-"""How often a state page is composed before its loop's others are too many: each time one of them was written."""
 LEASE_MS = 3_600_000
 """After so long without an end a life's open effects belong to nobody."""
 
@@ -33,7 +33,8 @@ LEASE_MS = 3_600_000
 async def take(item: str) -> AsyncGenerator[Job | Stop]:
     """One life of an item: answers given meanwhile are read first, then the fence is taken (T3).
 
-    Not being given the item is a value. Whatever this life opened is closed behind it.
+    Not being given the item is a value. Whatever this life opened is closed behind it. A life that another one
+    has followed ends without a word: the flow run's state is the newer one's to tell.
     """
     async with open_world() as world:
         claimed = await claim(world, item)
@@ -42,14 +43,17 @@ async def take(item: str) -> AsyncGenerator[Job | Stop]:
             return
         job = await _begin(world, claimed)
         try:
-            yield job
+            async with watched(job):
+                yield job
+        except TakenOver as error:
+            raise Abort(str(error)) from error
         finally:
             if job.desk:
                 await job.desk.close()
 
 
 async def claim(world: World, item: str) -> Claimed | Stop:
-    """T3 for this flow run, with the lives the pinned definition allows."""
+    """T3 for this flow run, with the lives the pinned definition allows; out of lives, the item ends."""
     row = await world.store.item(item)
     if row is None:
         return Stop("cancelled", f"there is no item {item!r} in this store")
@@ -63,7 +67,11 @@ async def claim(world: World, item: str) -> Claimed | Stop:
         max_lives=pinned.loop.harness.max_lives,
         process=this_process(),
     )
-    return claimed.stop if isinstance(claimed, Refused) else claimed
+    if not isinstance(claimed, Refused):
+        return claimed
+    if claimed.stop.reason == "lives":
+        await give_up(world, row, claimed.stop)
+    return claimed.stop
 
 
 async def _begin(world: World, claimed: Claimed) -> Job:
@@ -115,31 +123,14 @@ class _Ending:
 async def _close(word: str, ending: _Ending) -> RunRow:
     job = current()
     assert job.item is not None
-    store, loop = job.world.store, job.loop.name
-    status = "stopped" if ending.stop else "done"
-    ended = replace(job.item, status=status, outcome=ending.outcome, stop=ending.stop)
-    for _ in range(COMPOSED_AT_MOST):
-        # The page first: whatever closes after it was read moves it, so that no ended item is missing.
-        page = await store.state(loop)
-        others = [i for i in await store.items(loop=loop) if i.item != ended.item]
-        closed = await store.close(
-            ended.item,
-            fence=job.fence,
-            status=status,
-            outcome=ending.outcome,
-            stop=ending.stop,
-            state=state_page(
-                loop,
-                [ended, *others],
-                people_of(page.body if page else None),
-                await store.breaker(loop),
-            ),
-            seen=page.version if page else 0,
-            now=now_ms(),
-        )
-        if isinstance(closed, RunRow):
-            return closed
-    raise StoreError(
-        f"the state page of loop {loop!r} was written by others {COMPOSED_AT_MOST} times while item "
-        f"{ended.item!r} was being closed. Retry the flow run; the item is still open."
-    )
+    outcome, stop = ending.outcome, ending.stop
+    status = "stopped" if stop else "done"
+
+    async def write(state: str, seen: int) -> RunRow | PageMoved:
+        return await job.world.store.close(
+            job.owner, fence=job.fence, status=status, outcome=outcome, stop=stop, state=state,
+            seen=seen, now=now_ms(),
+        )  # fmt: skip
+
+    ended = replace(job.item, status=status, outcome=outcome, stop=stop)
+    return await on_its_page(job.world, ended, write)

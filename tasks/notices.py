@@ -1,4 +1,4 @@
-"""Tell people, once: a card waits, a heartbeat is over."""
+"""Tell people, once: a card waits, a heartbeat is over, an item was given up."""
 
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
@@ -7,7 +7,7 @@ from prefect.settings import PREFECT_UI_URL
 from governance.answers import CardKind, way_to_answer
 from governance.approvals import moment, plain
 from governance.parts import usd
-from governance.records import Card, Outgoing, RunRow
+from governance.records import Card, ItemRow, Outgoing, RunRow
 from tasks.world import World
 
 
@@ -30,6 +30,9 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
         return await _card(world, card) if card else None
     if due.payload.get("kind") == "breaker":
         return await _pause(world, str(due.payload["loop"]))
+    if due.payload.get("kind") == "lives":
+        item = await world.store.item(str(due.payload["item"]))
+        return _given_up(item) if item else None
     run = await world.store.run(str(due.payload["run"]))
     return await _run(world, run) if run else None
 
@@ -62,6 +65,14 @@ async def _pause(world: World, loop: str) -> tuple[str, str] | None:
         f"{plain(pause.why)}\n"
         f"Since {moment(pause.at)}, after run {pause.run}. Nothing of it runs until somebody lets it go on.\n"
         f"Look: `loops state {loop}`. Go on: `loops resume {loop} --reason TEXT`",
+    )
+
+
+def _given_up(item: ItemRow) -> tuple[str, str]:
+    return (
+        f"{item.loop}: given up: {plain(item.finding.title)}",
+        f"{plain(item.stop.detail) if item.stop else ''}\n"
+        f"What it did: `loops trace {item.item}`\n{link(item.flow_run)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Send what the store says must be sent: dispatches, wake-ups, notices. Repeating it sends nothing twice.
+"""Send what the store says must be sent: dispatches, wake-ups, restarts, notices. Repeating it sends nothing twice.
 
 A dispatch is idempotent in Prefect by its key; a wake-up of a run that is already awake is refused by Prefect and
 is then done; a notice may, at worst, arrive once more after a crash between sending and noting it.
@@ -11,6 +11,7 @@ from prefect import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.logging import get_logger
+from prefect.states import AwaitingRetry
 
 from governance.approvals import plain
 from governance.records import Outgoing, OutgoingKind
@@ -60,6 +61,8 @@ async def _tell(world: World, due: Outgoing) -> bool:
             return await end(due)
         case "fire":
             await fire(due)
+        case "restart":
+            await _restart(due)
         case "notice":
             await notify(world, due)
         case _:
@@ -80,6 +83,22 @@ async def _dispatch(due: Outgoing) -> str:
             idempotency_key=due.key,
         )
     return str(run.id)
+
+
+async def _restart(due: Outgoing) -> None:
+    """Start a flow run again whose process is gone, unless something has become of it meanwhile.
+
+    Forced, because every ordinary way out of an ended state makes Prefect forget the forms it has answers to.
+    """
+    flow_run = UUID(str(due.payload["flow_run"]))
+    async with get_client() as client:
+        try:
+            run = await client.read_flow_run(flow_run)
+        except ObjectNotFound:
+            return
+        if run.state is not None and str(run.state.id) == due.payload["state"]:
+            again = AwaitingRetry(message=str(due.payload["why"]))
+            await client.set_flow_run_state(flow_run, again, force=True)
 
 
 async def _resume(world: World, due: Outgoing) -> bool:

@@ -12,6 +12,7 @@ from governance.effects import BY_PEOPLE, Evidence, Stop
 from governance.parts import Json, usd
 from governance.statepage import outcome_of
 from tasks.breaker import weigh
+from tasks.endings import acted, so_far
 from tasks.job import Job
 from tasks.life import close
 from tasks.outbox import drain
@@ -30,17 +31,9 @@ async def amounts_to(
     job: Job, evidence: Sequence[Evidence], links: Mapping[str, object], claims: str
 ) -> Json:
     """What an item amounted to: evidence and actions as the store has them, an agent's words as its claims."""
-    labels = job.world.registry.organisation.labels
-    rows = await job.world.store.ledger(item=job.owner)
-    acted = [
-        r.name
-        for r in rows
-        if r.status == "done"
-        and (r.kind == "push" or (r.kind == "tool" and not getattr(labels(r.name), "read_only", 0)))
-    ]
     return outcome_of(
         evidence=[f"{e.kind}: {e.verdict} by {e.by} about {e.tree[:12]}" for e in evidence],
-        actions=acted,
+        actions=await acted(job.world, job.owner),
         claims=claims,
         links=links,
     )
@@ -49,7 +42,7 @@ async def amounts_to(
 async def finish(job: Job, outcome: Json | Stop) -> State[Any]:
     """Close the item, send what is due, and show what it cost and came to."""
     stop = outcome if isinstance(outcome, Stop) else None
-    kept = await amounts_to(job, (), {}, "") if isinstance(outcome, Stop) else outcome
+    kept = await so_far(job.world, job.owner) if isinstance(outcome, Stop) else outcome
     await close(job, kept, stop)
     await weigh(job.world, job.loop)
     await drain(job.world)

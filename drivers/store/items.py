@@ -9,7 +9,7 @@ from drivers.store.outbox import send
 from drivers.store.pages import moved, write_page
 from drivers.store.sql import Row, Sql
 from governance.effects import Refused, Stop
-from governance.errors import StoreError
+from governance.errors import StoreError, TakenOver
 from governance.parts import Json, canonical
 from governance.records import ItemRow, PageMoved, RunRow
 
@@ -29,7 +29,7 @@ def claim(
     process: Json | None = None,
 ) -> Taken | Refused:  # fmt: skip
     """T3: the next life of an item; every older one can start nothing any more."""
-    row = _item(sql, item)
+    row = find_item(sql, item)
     refused = _unclaimable(row, flow_run)
     if refused is not None:
         return refused
@@ -54,7 +54,7 @@ def claim(
             "INSERT INTO lives (item, fence, at, process) VALUES (:item, :fence, :now, :process)",
             item=item, fence=row["fence"] + 1, now=now, process=canonical(process),
         )  # fmt: skip
-    return Taken(rows.item_row(_item(sql, item)), journal_of(sql, item))
+    return Taken(rows.item_row(find_item(sql, item)), journal_of(sql, item))
 
 
 def journal_of(sql: Sql, owner: str) -> Sequence[Row]:
@@ -74,10 +74,12 @@ def advance(sql: Sql, item: str, *, fence: int, round: int, base: str | None, no
     )  # fmt: skip
 
 
-def stop_item(sql: Sql, item: str, stop: Stop, *, now: int) -> None:
-    """Nothing new is admitted for the item until it is claimed again."""
-    _item(sql, item)
-    put_stop(sql, item, stop)
+def stop_item(sql: Sql, owner: str, stop: Stop, *, now: int) -> None:
+    """Nothing new is admitted for the item, or the heartbeat, until it is taken up again."""
+    run = sql.one("SELECT run FROM runs WHERE run = :run", run=owner)
+    if run is None:
+        find_item(sql, owner)
+    put_stop(sql, owner, stop, run=run is not None)
 
 
 def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
@@ -115,9 +117,8 @@ def close(
     stop: Stop | None, state: str, seen: int, now: int,
 ) -> RunRow | PageMoved:  # fmt: skip
     """T9: the item has ended, and with the last one its run; the first end stays."""
-    row = _item(sql, item)
+    row = _fenced(sql, item, fence)
     if row["status"] not in FINAL:
-        _fenced(sql, item, fence)
         if newer := moved(sql, row["loop"], seen):
             return newer
         sql.run(
@@ -147,21 +148,22 @@ def _one_less(sql: Sql, run: str, now: int) -> None:
 
 
 def check_fence(sql: Sql, item: str, fence: int) -> None:
-    """Raises `StoreError` when another process has taken the item over."""
+    """Raises `TakenOver` when another process has taken the item over."""
     _fenced(sql, item, fence)
 
 
 def _fenced(sql: Sql, item: str, fence: int) -> Row:
-    row = _item(sql, item)
+    row = find_item(sql, item)
     if row["fence"] != fence:
-        raise StoreError(
+        raise TakenOver(
             f"item {item!r} was taken over: this process holds fence {fence:,}, the current one is "
             f"{row['fence']:,}. Nothing was written; this process must end."
         )
     return row
 
 
-def _item(sql: Sql, item: str) -> Row:
+def find_item(sql: Sql, item: str) -> Row:
+    """One item. Raises `StoreError` when there is none."""
     row = sql.one("SELECT * FROM items WHERE item = :item", item=item)
     if row is None:
         raise StoreError(f"item {item!r} is not in the store. Look it up with `loops inbox`.")

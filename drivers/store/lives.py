@@ -24,7 +24,7 @@ def process_of(sql: Sql, key: str) -> Json | None:
     return None if row is None else json.loads(row["process"])
 
 
-def restart(
+def begin_anew(
     sql: Sql, item: str, round: int, *, card: str, fence: int, now: int
 ) -> Taken | InDoubt | Refused:
     """Rounds from this one on begin anew, by this card; used, it does nothing a second time.

@@ -10,13 +10,14 @@ from governance.parts import Json, canonical
 from governance.records import Outgoing, OutgoingKind
 
 
-def send(sql: Sql, kind: OutgoingKind, key: str, payload: Json) -> None:
-    """To be sent, once per kind and key."""
-    sql.run(
+def send(sql: Sql, kind: OutgoingKind, key: str, payload: Json) -> bool:
+    """To be sent, once per kind and key; False when it was noted before."""
+    new = sql.run(
         "INSERT INTO outbox (kind, key, payload) VALUES (:kind, :key, :payload)"
         " ON CONFLICT (kind, key) DO NOTHING",
         kind=kind, key=key, payload=canonical(payload),
     )  # fmt: skip
+    return new == 1
 
 
 def unsent(sql: Sql, limit: int = 100) -> tuple[Outgoing, ...]:

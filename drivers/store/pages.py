@@ -31,7 +31,7 @@ def definition(sql: Sql, digest: str) -> str:
     """A pinned body. Raises `StoreError` when it is not there or not what its digest says."""
     row = sql.one("SELECT body FROM definitions WHERE digest = :digest", digest=digest)
     if row is None:
-        raise StoreError(f"definition {digest!r} is not in the store. Pin it with `loops apply`.")
+        raise StoreError(f"definition {digest!r} is not in the store. Restore it from a backup.")
     body: str = row["body"]
     held = content_digest(body)
     if held != digest:

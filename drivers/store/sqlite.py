@@ -18,6 +18,8 @@ from drivers.store import (
     pages,
     people,
     reading,
+    recovery,
+    retention,
     rows,
     settling,
     triggers,
@@ -131,6 +133,12 @@ class SqliteStore:
     ledger = _reading(reading.ledger)
 
     sweep = _writing(housekeeping.sweep)
+    in_use = _reading(retention.in_use)
+    forget = _writing(retention.forget)
+    handed_out = _reading(recovery.handed_out)
+    restart = _writing(recovery.restart)
+    give_up = _writing(recovery.give_up)
+    give_up_run = _writing(recovery.give_up_run)
     outbox = _reading(unsent)
     sent = _writing(sent)
 
@@ -150,12 +158,12 @@ class SqliteStore:
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 
-    async def restart(
+    async def begin_anew(
         self, item: str, round: int, *, card: str, fence: int, now: int
     ) -> Claimed | InDoubt | Refused:
         """The round and those after it begin anew under numbers never used, as `card` was answered."""
         taken = await self.write(
-            lambda sql: lives.restart(sql, item, round, card=card, fence=fence, now=now)
+            lambda sql: lives.begin_anew(sql, item, round, card=card, fence=fence, now=now)
         )
         return await self._claimed(taken) if isinstance(taken, Taken) else taken
 

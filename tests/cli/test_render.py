@@ -22,7 +22,7 @@ def render(*args: object) -> Result:
     return CliRunner().invoke(cli, ["render", "--registry", str(REGISTRY), *map(str, args)])
 
 
-def deployments() -> dict[tuple[str, str], dict[str, object]]:
+def deployments() -> dict[tuple[str, str], dict[str, Any]]:
     content = yaml.safe_load(rendered(load_registry(REGISTRY)))
     return {(d["entrypoint"].rpartition(".")[2], d["name"]): d for d in content["deployments"]}
 
@@ -40,6 +40,7 @@ def test_every_loop_has_a_heartbeat_and_a_work_deployment():
         ("heartbeat", "night-fix"),
         ("heartbeat", "ticket-triage"),
         ("housekeeping", "housekeeping"),
+        ("retention", "retention"),
         ("work", "morning-triage-loop"),
         ("work", "night-fix"),
         ("work", "ticket-triage"),
@@ -54,8 +55,23 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
         "paused": False,
         "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin", "slug": "slot"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-        "work_pool": {"name": "loops"},
+        "tags": ["looprail"],
+        "work_pool": {
+            "name": "loops",
+            "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+        },
     }
+
+
+def test_items_queue_behind_heartbeats_and_housekeeping():
+    pools = {key: d["work_pool"] for key, d in deployments().items()}
+    behind = {key for key, pool in pools.items() if pool.get("work_queue_name") == "work"}
+    assert behind == {key for key in pools if key[0] == "work"}
+
+
+def test_prefect_watches_what_never_waits_and_housekeeping_what_may():
+    tagged = {key for key, d in deployments().items() if d["tags"] == ["looprail"]}
+    assert tagged == {key for key in deployments() if key[0] != "work"}
 
 
 def test_work_has_no_schedule_and_housekeeping_runs_every_minute():
@@ -71,7 +87,11 @@ def test_analytics_runs_every_hour_one_at_a_time():
         "entrypoint": "flows.analytics.analytics",
         "schedules": [{"interval": 3600, "slug": "slot"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-        "work_pool": {"name": "loops"},
+        "tags": ["looprail"],
+        "work_pool": {
+            "name": "loops",
+            "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+        },
     }
 
 
@@ -159,7 +179,7 @@ def test_prefect_knows_every_key_we_write():
         )
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
-    assert len(PrefectYamlModel.model_validate(content).deployments) == 8
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 9
 
 
 def changed(tmp_path: Path, trigger: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import httpx
@@ -20,7 +20,7 @@ import yaml
 from prefect import get_client
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import Pause
+from prefect.exceptions import Abort, Pause
 from prefect.flow_engine import run_flow_async
 from prefect.input.actions import aread_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
@@ -39,11 +39,16 @@ from blocks import StoreDatabase
 from demo.prefect_api import PrefectApi
 from demo.processes import Process
 from demo.world import ROOT, DemoWorld
+from drivers.registry_files import read_registry
 from drivers.store import store_at
 from governance.memory import Store
-from governance.parts import Json
+from governance.parts import Json, short_id
 from governance.records import ItemRow, LedgerRow, RunRow
+from governance.registry import load
+from tasks.world import now_ms
 from tests.cli.filled import invoke
+
+T = TypeVar("T")
 
 
 class Bench(DemoWorld):
@@ -168,7 +173,7 @@ class Bench(DemoWorld):
 
     async def _run(self, flow: Any, run: FlowRun) -> None:
         # A flow that suspends leaves its process by this signal; a worker takes it for a good end, too.
-        with suppress(Pause):
+        with suppress(Pause, Abort):
             await cast(Any, run_flow_async)(
                 flow, flow_run=run, parameters=run.parameters, return_type="state"
             )
@@ -178,6 +183,69 @@ class Bench(DemoWorld):
             state = (await client.read_flow_run(flow_run)).state
         assert state is not None
         return state
+
+    async def keep_house(self, later_s: float = 0) -> None:
+        """Housekeeping, as it would run so many seconds from now."""
+        from flows.housekeeping import housekeeping
+
+        with self.settings(), pytest.MonkeyPatch.context() as clock:
+            clock.setattr("tasks.recovery.now_ms", lambda: now_ms() + int(later_s * 1000))
+            await cast(Any, housekeeping)()
+
+    async def open_heartbeat(self, loop: str) -> RunRow:
+        """A heartbeat's run in the store, its flow run made and not started."""
+        with self.settings():
+            registry = load(read_registry(self.registry), priced=bool)
+            definition = await self.store.pin(
+                "loop", loop, registry.pinned(loop), by="registry", now=now_ms()
+            )
+            async with get_client() as client:
+                flow = await client.create_flow_from_name("heartbeat")
+                deployment = await client.create_deployment(flow, name=loop)
+                made = await client.create_flow_run_from_deployment(
+                    deployment, parameters={"loop": loop}
+                )
+        slot = f"by-hand-{made.id}"
+        return await self.store.open_run(
+            short_id("r", loop, slot), loop=loop, slot=slot, flow_run=str(made.id),
+            definition=definition, budgets=(), now=now_ms(),
+        )  # fmt: skip
+
+    async def run_heartbeat(self, run: RunRow) -> None:
+        """Do what a worker does with the heartbeat's flow run."""
+        from flows.heartbeat import heartbeat
+
+        with self.settings():
+            async with get_client() as client:
+                made = await client.read_flow_run(UUID(run.flow_run))
+            await self._run(heartbeat, made)
+
+    async def dies_after_taking(self, item: ItemRow) -> None:
+        """A process that takes the item up and does nothing more."""
+        assert item.flow_run is not None
+        now = now_ms()
+        await self.store.claim(
+            item.item, flow_run=item.flow_run, now=now, lease=now + 60_000, max_lives=100
+        )
+
+    async def moment(self) -> None:
+        """Let what runs beside go on."""
+        await asyncio.sleep(0.1)
+
+    async def beside(self, act: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
+        """What the work comes to, with something done beside it."""
+        acting = asyncio.create_task(act)
+        done = await work
+        await acting
+        return done
+
+    def calls(self, tool: str) -> list[Json]:
+        """Every call of a tool that the forge got."""
+        answer = httpx.get(
+            f"{self.forge_url}/_calls", params={"tool": tool}, timeout=30,
+            headers={"Authorization": f"Bearer {self.keys.forge}"},
+        )  # fmt: skip
+        return answer.raise_for_status().json()
 
     async def item(self, item: ItemRow) -> ItemRow:
         """The item as it stands."""

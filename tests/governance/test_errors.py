@@ -13,6 +13,7 @@ from governance.errors import (
     LoopError,
     Rejected,
     StoreError,
+    TakenOver,
     Unavailable,
     Unknown,
 )
@@ -22,6 +23,7 @@ EVERY = (
     DefinitionError(("loops/a.yaml:3: name: is missing", "org.yaml:1: models: is empty")),
     StoreError("store 'x' is gone"),
     Diverged("i1-0-lead-0-0", "a model call", "a tool call"),
+    TakenOver("item 'i1' was taken over"),
     DriverError("model 'm'", "it failed"),
     Unavailable("model 'm'", "overloaded", 2.5),
     Unknown("model 'm'", "the line went dead"),
@@ -49,7 +51,7 @@ def test_codes_are_their_own() -> None:
 
 
 def test_the_exit_code_tells_a_wrong_file_from_a_broken_record() -> None:
-    assert [type(e).exit_code for e in EVERY] == [1, 2, 3, 3, 1, 1, 1, 1]
+    assert [type(e).exit_code for e in EVERY] == [1, 2, 3, 3, 3, 1, 1, 1, 1]
 
 
 def test_every_problem_of_a_definition_is_in_its_text() -> None:

@@ -36,6 +36,7 @@ HOLD_A_WIRE = {
     "cli/server.py": "names what Prefect's client raises",
     "cli/store.py": "names what Prefect's client raises",
     "tasks/outbox.py": "names what Prefect's client raises",
+    "tasks/watch.py": "names what Prefect's client raises",
 }
 """Files above the drivers that import an HTTP client, with the reason; none of them sends a word of an agent's."""
 

@@ -126,6 +126,19 @@ def test_every_promise_names_a_test_that_is_there():
             assert f"def {name}(" in (ROOT / file).read_text(), f"{file} has no {name}"
 
 
+def test_what_is_said_of_failures_names_tests_that_are_there():
+    page = ROOT / "docs" / "operations.md"
+    proofs = re.findall(r"\[([^\]]+)\]\(\.\./(tests/[^)]+)\)", page.read_text())
+    assert len(proofs) > 10
+    for sentence, file in proofs:
+        name = "test_" + re.sub(r"\W+", "_", sentence)
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file} has no {name}"
+    rows = [r for r in page.read_text().splitlines() if r.startswith("| ")]
+    failures = [r for r in rows if r.count("|") > 4 and not r.startswith("| what happens")]
+    assert len(failures) > 5
+    assert [r[:60] for r in failures if "](../tests/" not in r] == []
+
+
 def test_decisions_are_numbered_and_of_one_form():
     numbers = [int(p.name[:4]) for p in DECISIONS]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -176,6 +176,6 @@ async def test_a_round_begun_anew_takes_the_new_path(story: Story) -> None:
     card = card_for(story.intent(0), "c9", kind="diverged")
     await story.store.ask(card, notice={}, fence=story.fence)
     await story.store.answer("c9", answer="restart", by="noor", reason="", now=50)
-    await story.store.restart(story.item, 0, card="c9", fence=story.fence, now=now_ms())
+    await story.store.begin_anew(story.item, 0, card="c9", fence=story.fence, now=now_ms())
     life = await live(story, as_it_is)
     assert life.made == ["look", "base", "make", "deliver"]

@@ -14,7 +14,7 @@ BIG = {"text": "ä" * INLINE_BYTES}
 
 
 def _blobs(directory: Path) -> set[str]:
-    return {"sha256:" + p.name for p in (directory / "blobs").rglob("*") if p.is_file()}
+    return {"sha256:" + p.name for p in (directory / "blobs").glob("??/??/*")}
 
 
 async def test_a_large_result_is_a_blob_and_reads_like_any_other(

@@ -54,11 +54,11 @@ async def _begun(story: Story) -> None:
 async def test_a_round_that_is_begun_anew_goes_by_a_number_never_used(story: Story) -> None:
     await _begun(story)
     card = await _diverged(story)
-    got = await story.store.restart(story.item, 2, card=card, fence=story.fence, now=60)
+    got = await story.store.begin_anew(story.item, 2, card=card, fence=story.fence, now=60)
     assert isinstance(got, Claimed)
     assert got.item.restarts == ((2, 1),), "round 2 goes by 3"
     assert len(got.journal) == 2, "what is given up stays on record"
-    again = await story.store.restart(story.item, 2, card=card, fence=story.fence, now=61)
+    again = await story.store.begin_anew(story.item, 2, card=card, fence=story.fence, now=61)
     assert isinstance(again, Claimed)
     assert again.item.restarts == ((2, 1),), "one answer, one restart"
     assert [line["what"] for line in await story.store.audit()] == [
@@ -75,16 +75,16 @@ async def test_no_round_begins_anew_without_a_persons_word(
     await _begun(story)
     card = await _diverged(story, answer)
     with pytest.raises(StoreError, match=f"its answer is {answer!r}"):
-        await story.store.restart(story.item, 2, card=card, fence=story.fence, now=60)
+        await story.store.begin_anew(story.item, 2, card=card, fence=story.fence, now=60)
     with pytest.raises(StoreError, match="there is no such card"):
-        await story.store.restart(story.item, 2, card="c0", fence=story.fence, now=60)
+        await story.store.begin_anew(story.item, 2, card="c0", fence=story.fence, now=60)
 
 
 async def test_an_older_process_restarts_nothing(story: Story) -> None:
     card = await _diverged(story)
     await story.claim(now=4000)
     with pytest.raises(StoreError, match="was taken over"):
-        await story.store.restart(story.item, 2, card=card, fence=1, now=60)
+        await story.store.begin_anew(story.item, 2, card=card, fence=1, now=60)
 
 
 async def test_what_was_proposed_in_a_round_that_is_given_up_asks_nobody_and_permits_nothing(
@@ -98,7 +98,9 @@ async def test_what_was_proposed_in_a_round_that_is_given_up_asks_nobody_and_per
             card_for(story.intent(0, place=place), f"c{round}"), notice={}, fence=story.fence
         )
     await story.store.answer("c2", answer="approve", by="kim", reason="", now=40)
-    await story.store.restart(story.item, 2, card=await _diverged(story), fence=story.fence, now=60)
+    await story.store.begin_anew(
+        story.item, 2, card=await _diverged(story), fence=story.fence, now=60
+    )
     assert [c.card for c in await story.store.cards()] == ["c1"], "the round before still asks"
     again = await story.store.ask(
         card_for(story.intent(0, place=story.place(3, round=3)), "c2"), notice={}, fence=story.fence
@@ -117,7 +119,9 @@ async def test_a_doubt_is_still_a_doubt_after_a_restart_of_another_round(story: 
     await _begun(story)
     write: dict[str, Any] = {"name": "github.create_issue", "repeatable": False}
     await story.admit(place=story.place(5, round=1), **write)
-    await story.store.restart(story.item, 2, card=await _diverged(story), fence=story.fence, now=60)
+    await story.store.begin_anew(
+        story.item, 2, card=await _diverged(story), fence=story.fence, now=60
+    )
     await story.claim(now=90_000)
     got = await story.store.intend(
         story.intent(0, place=story.place(5, round=1), now=91_000, **write)
@@ -133,7 +137,7 @@ async def _lost_write(story: Story) -> InDoubt:
     )
     await story.claim(now=90_000)
     card = await _diverged(story)
-    got = await story.store.restart(story.item, 2, card=card, fence=story.fence, now=91_000)
+    got = await story.store.begin_anew(story.item, 2, card=card, fence=story.fence, now=91_000)
     assert isinstance(got, InDoubt)
     return got
 
@@ -149,7 +153,7 @@ async def test_a_round_is_not_begun_anew_while_one_of_its_writes_is_in_doubt(sto
     item = await story.store.item(story.item)
     assert item is not None
     assert (item.status, item.restarts) == ("waiting", ())
-    assert await story.store.restart(story.item, 2, card="c9", fence=story.fence, now=9) == doubt
+    assert await story.store.begin_anew(story.item, 2, card="c9", fence=story.fence, now=9) == doubt
     assert len(await story.store.cards()) == 1
 
 
@@ -160,7 +164,7 @@ async def test_what_happened_in_a_round_given_up_is_done_before_the_new_one_begi
     await story.store.answer(
         doubt.card, answer="happened", by="noor", reason="", now=92_000, result='{"number": 7}'
     )
-    got = await story.store.restart(story.item, 2, card="c9", fence=story.fence, now=93_000)
+    got = await story.store.begin_anew(story.item, 2, card="c9", fence=story.fence, now=93_000)
     assert isinstance(got, Claimed)
     assert got.item.restarts == ((2, 1),)
     (entry,) = [e for e in got.journal if e.key == story.place(5, round=2).key]
@@ -172,7 +176,7 @@ async def test_what_happened_in_a_round_given_up_is_done_before_the_new_one_begi
 async def test_what_did_not_happen_in_a_round_given_up_is_no_hindrance(story: Story) -> None:
     doubt = await _lost_write(story)
     await story.store.answer(doubt.card, answer="not-happened", by="noor", reason="", now=92_000)
-    got = await story.store.restart(story.item, 2, card="c9", fence=story.fence, now=93_000)
+    got = await story.store.begin_anew(story.item, 2, card="c9", fence=story.fence, now=93_000)
     assert isinstance(got, Claimed)
     (entry,) = [e for e in got.journal if e.key == story.place(5, round=2).key]
     assert entry.status == "doubt", "never done, and never asked for again"
@@ -181,6 +185,6 @@ async def test_what_did_not_happen_in_a_round_given_up_is_no_hindrance(story: St
 async def test_what_is_abandoned_in_a_round_given_up_ends_the_item(story: Story) -> None:
     doubt = await _lost_write(story)
     await story.store.answer(doubt.card, answer="abandon", by="noor", reason="", now=92_000)
-    got = await story.store.restart(story.item, 2, card="c9", fence=story.fence, now=93_000)
+    got = await story.store.begin_anew(story.item, 2, card="c9", fence=story.fence, now=93_000)
     assert isinstance(got, Refused)
     assert got.stop.reason == "in_doubt"

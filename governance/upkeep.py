@@ -1,0 +1,53 @@
+"""What must the one memory be able to do for whoever keeps house?
+
+The part of `governance.memory.Store` that no loop needs: what was left behind, what is old, what is still to be sent.
+"""
+
+from typing import Protocol
+
+from governance.effects import Stop
+from governance.parts import Json
+from governance.records import Forgotten, Handed, InUse, Outgoing, PageMoved, RunRow
+from governance.recovery import Restart
+
+
+class Upkeep(Protocol):
+    """Every method is one transaction, durable when it returns."""
+
+    async def sweep(self, now: int) -> tuple[str, ...]:
+        """T10: open rows past their lease become unknown; cards past their deadline get their declared answer."""
+        ...
+
+    async def handed_out(self) -> tuple[Handed, ...]:
+        """Open items that have a flow run, and open heartbeats that have handed out nothing yet."""
+        ...
+
+    async def restart(self, owner: str, flow_run: str, state: str, again: Restart) -> bool:
+        """Have a flow run started again that ended too early, by outbox; False when this ending was noted before."""
+        ...
+
+    async def give_up(
+        self, item: str, *, stop: Stop, outcome: Json, state: str, seen: int, now: int
+    ) -> RunRow | PageMoved:  # fmt: skip
+        """T9 for an item that no process will end: takes the fence, open tries become unknown."""
+        ...
+
+    async def give_up_run(self, run: str, *, stop: Stop, now: int) -> RunRow:
+        """Close a heartbeat's run that no process will close; its open tries become unknown."""
+        ...
+
+    async def in_use(self) -> InUse:
+        """Every blob that a row names."""
+        ...
+
+    async def forget(self, before: int) -> Forgotten:
+        """Drop the content of what ended before this moment; what happened, and what it cost, stays."""
+        ...
+
+    async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:
+        """What still has to be sent, oldest first."""
+        ...
+
+    async def sent(self, kind: str, key: str, *, now: int, flow_run: str | None = None) -> None:
+        """It went out; a dispatch also tells the item its flow run."""
+        ...

@@ -1,0 +1,137 @@
+"""Prefect watches for what no process of ours can report, once, and only by what we installed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.apply import Planned, plan
+from cli.watches import OWNER, watches
+from governance.parts import Json
+from tests.cli.prefect_server import PASSWORD, Server, serving
+
+NAME = "looprail: a process fell silent"
+
+
+def installed(**changes: Any) -> Json:
+    """What is wanted, as Prefect gives it back."""
+    (wanted,) = watches()
+    trigger = {**wanted["trigger"], "id": "t1", "within": 90.0, "expect": ["prefect.flow-run.*"]}
+    trigger["after"] = list(reversed(wanted["trigger"]["after"]))
+    found: Json = {**wanted, "id": "a1", "created": "2026-01-01", "trigger": trigger, "tags": []}
+    return {**found, **changes}
+
+
+def test_what_is_there_already_is_left_as_it_is() -> None:
+    assert plan(watches(), [installed()]) == (Planned(NAME, "none", id="a1"),)
+
+
+def test_what_is_missing_is_installed_and_what_differs_is_told_field_by_field() -> None:
+    assert plan(watches(), []) == (Planned(NAME, "install"),)
+    (found,) = plan(watches(), [installed(description="of last year")])
+    assert (found.change, found.id) == ("update", "a1")
+    assert [f.partition(":")[0] for f in found.fields] == ["description"]
+
+
+def test_a_changed_trigger_or_action_is_seen() -> None:
+    wanted = installed()
+    for field, change in (
+        ("trigger", {**wanted["trigger"], "within": 15}),
+        ("trigger", {**wanted["trigger"], "expect": ["prefect.flow-run.Completed"]}),
+        ("actions", [{**wanted["actions"][0], "force": True}]),
+    ):
+        (found,) = plan(watches(), [installed(**{field: change})])
+        assert found.change == "update", field
+
+
+def test_an_automation_that_a_person_paused_stays_paused() -> None:
+    (found,) = plan(watches(), [installed(enabled=False)])
+    assert (found.change, found.paused) == ("none", True)
+    assert "it stays paused" in found.line(dry=False)
+
+
+def test_what_is_ours_and_not_wanted_any_more_goes_and_so_does_a_second_one() -> None:
+    old = installed(name="looprail: of last year", id="a0")
+    twice = installed(id="a2", created="2026-01-02")
+    assert plan(watches(), [twice, old, installed()]) == (
+        Planned("looprail: of last year", "remove", id="a0"),
+        Planned(NAME, "remove", id="a2"),
+        Planned(NAME, "none", id="a1"),
+    )
+
+
+def test_whatever_state_a_run_of_ours_ends_in_it_has_not_fallen_silent() -> None:
+    """A state's event has the state's name, and ours are named by their reason: Done, Rejected, Lives."""
+    (wanted,) = watches()
+    assert wanted["trigger"]["expect"] == ["prefect.flow-run.*"]
+    assert wanted["trigger"]["within"] >= 60
+    assert wanted["actions"][0]["force"] is False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("apply")) as running:
+        yield running
+
+
+def automations(server: Server) -> list[Json]:
+    user, _, password = PASSWORD.partition(":")
+    answer = httpx.post(
+        f"http://127.0.0.1:{server.port}/api/automations/filter", json={}, auth=(user, password)
+    )
+    return answer.raise_for_status().json()
+
+
+def send(server: Server, method: str, path: str, body: Json) -> Json | None:
+    user, _, password = PASSWORD.partition(":")
+    url = f"http://127.0.0.1:{server.port}/api{path}"
+    answer = httpx.request(method, url, json=body, auth=(user, password)).raise_for_status()
+    return answer.json() if answer.content else None
+
+
+def applied(server: Server, *options: str) -> list[str]:
+    done = server.run("apply", "--json", *options)
+    assert done.exit_code == 0, done.output
+    return [one["change"] for one in json.loads(done.stdout)]
+
+
+@pytest.mark.prefect
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_applying_again_changes_nothing_and_touches_nothing_of_anybody_else(server: Server) -> None:
+    theirs = {**watches()[0], "name": "of somebody", "description": "made in the UI"}
+    send(server, "POST", "/automations/", theirs)
+
+    assert applied(server, "--dry-run") == ["install"]
+    assert [a["name"] for a in automations(server)] == ["of somebody"]
+    assert applied(server) == ["install"]
+    assert applied(server) == ["none"]
+    assert sorted(a["name"] for a in automations(server)) == [NAME, "of somebody"]
+
+    (ours,) = [a for a in automations(server) if a["name"] == NAME]
+    changed = {**watches()[0], "description": "of last year", "enabled": False}
+    send(server, "PUT", f"/automations/{ours['id']}", changed)
+    said = server.run("apply", "--dry-run").output
+    assert "would be updated; a person has paused it, and it stays paused" in said
+    assert "description: 'of last year' becomes 'Installed by" in said
+    assert applied(server) == ["update"]
+    assert applied(server) == ["none"]
+    (ours,) = [a for a in automations(server) if a["name"] == NAME]
+    assert (ours["enabled"], ours["description"]) == (False, watches()[0]["description"])
+
+    gone = {**watches()[0], "name": "looprail: of last year", "owner_resource": OWNER}
+    send(server, "POST", "/automations/", gone)
+    assert sorted(applied(server)) == ["none", "remove"]
+    assert sorted(a["name"] for a in automations(server)) == [NAME, "of somebody"]
+
+
+@pytest.mark.prefect
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_server_that_is_not_there_is_named_with_the_way_out(server: Server) -> None:
+    done = server.process("apply", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1
+    assert "Prefect at http://127.0.0.1:9/api" in done.stderr
+    assert "prefect server start" in done.stderr
