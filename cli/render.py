@@ -123,8 +123,9 @@ def _on_event(loop: str, event: str) -> Json:
         "within": 0,
         "parameters": {
             "loop": loop,
-            "delivery": "{{ event.id }}",
-            # As text: Prefect looks into objects for templates and variables of its own.
+            "delivery": "{{ event.id | string }}",
+            # As text: Prefect renders neither an id nor an object as one (3.8.8: UUID is not JSON serializable), and
+            # looks into objects for templates and variables of its own.
             "payload": "{{ event.payload | tojson }}",
         },
     }

@@ -210,7 +210,7 @@ def test_an_event_fires_with_its_id_as_the_delivery_and_its_payload_as_text(tmp_
         True,
     )
     assert told.parameters == {
-        "loop": "night-fix", "delivery": "{{ event.id }}", "payload": "{{ event.payload | tojson }}",
+        "loop": "night-fix", "delivery": "{{ event.id | string }}", "payload": "{{ event.payload | tojson }}",
     }  # fmt: skip
 
 
