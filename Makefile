@@ -1,6 +1,9 @@
 # `make demo` and `make test` are all a newcomer needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Each test file runs in one of these processes: its world is started once, and waits while the other works.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
 
 ENGINE := $(patsubst unix://%,%,$(or $(DOCKER_HOST),/var/run/docker.sock))
@@ -28,11 +31,11 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/pytest -q -m "not (docker or bwrap or prefect or browser or slow)"
+	$(PYTEST) -m "not (docker or bwrap or prefect or browser or slow)"
 
 # Everything, against the real Prefect, sandbox and browser.
 test: check
-	$(BIN)/pytest -q -m "docker or bwrap or prefect or browser or slow"
+	$(PYTEST) -m "docker or bwrap or prefect or browser or slow"
 
 # The base image of workspaces, from Debian's packages (needs root and debootstrap).
 image:
