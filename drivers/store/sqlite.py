@@ -10,6 +10,7 @@ from functools import wraps
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from drivers.crash import point
 from drivers.store import (
     breakers,
     effects,
@@ -50,11 +51,11 @@ T = TypeVar("T")
 
 
 def _writing(
-    work: Callable[Concatenate[Sql, P], T],
+    work: Callable[Concatenate[Sql, P], T], named: str | None = None
 ) -> "Callable[Concatenate[SqliteStore, P], CoroutineType[Any, Any, T]]":
     @wraps(work)
     async def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> T:
-        return await store.write(lambda sql: work(sql, *args, **kwargs))
+        return await store.write(lambda sql: work(sql, *args, **kwargs), named)
 
     return method
 
@@ -75,9 +76,14 @@ class SqliteStore:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database, self._bodies = database, Bodies(blobs)
 
-    async def write(self, work: Callable[[Sql], T]) -> T:
-        """Do the work in a transaction; durable when this returns."""
-        return await asyncio.wrap_future(self._database.write(work))
+    async def write(self, work: Callable[[Sql], T], named: str | None = None) -> T:
+        """Do the work in a transaction; durable when this returns. A named one may be crashed around."""
+        if named is None:
+            return await asyncio.wrap_future(self._database.write(work))
+        point(f"before-{named}")
+        value = await asyncio.wrap_future(self._database.write(work))
+        point(f"after-{named}")
+        return value
 
     async def read(self, work: Callable[[Sql], T]) -> T:
         """Do the work on a snapshot."""
@@ -100,9 +106,9 @@ class SqliteStore:
     budget = _reading(reading.budget)
     put_cap = _writing(pages.put_cap)
 
-    open_run = _writing(open_run)
-    found = _writing(found)
-    end_run = _writing(end_run)
+    open_run = _writing(open_run, "open")
+    found = _writing(found, "found")
+    end_run = _writing(end_run, "end")
     run = _reading(reading.run)
     runs = _reading(reading.runs)
 
@@ -117,22 +123,22 @@ class SqliteStore:
     trip = _writing(breakers.trip)
     resume = _writing(breakers.resume)
 
-    advance = _writing(advance)
+    advance = _writing(advance, "advance")
     stop = _writing(stop_item)
-    posted = _writing(posted)
-    close = _writing(close)
+    posted = _writing(posted, "posted")
+    close = _writing(close, "close")
     item = _reading(reading.item)
     items = _reading(reading.items)
     evidence = _reading(reading.evidence)
 
-    fail = _writing(settling.fail)
+    fail = _writing(settling.fail, "fail")
     process_of = _reading(lives.process_of)
     receipt = _reading(reading.receipt)
     ledger = _reading(reading.ledger)
 
-    sweep = _writing(housekeeping.sweep)
+    sweep = _writing(housekeeping.sweep, "sweep")
     outbox = _reading(unsent)
-    sent = _writing(sent)
+    sent = _writing(sent, "sent")
 
     def receipt_now(self, key: str) -> str | None:
         """`receipt` for callers without an event loop."""
@@ -146,7 +152,8 @@ class SqliteStore:
         taken = await self.write(
             lambda sql: claim(
                 sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives, process=process,
-            )
+            ),
+            "claim",
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 
@@ -166,7 +173,7 @@ class SqliteStore:
     async def intend(self, intent: Intent) -> Admission:
         """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted."""
         args = await self._bodies.put(intent.args)
-        admission = await self.write(lambda sql: effects.intend(sql, intent, args))
+        admission = await self.write(lambda sql: effects.intend(sql, intent, args), "intend")
         if isinstance(admission, Done):
             return await rows.recorded(self._bodies, admission)
         return admission
@@ -174,7 +181,9 @@ class SqliteStore:
     async def done(self, place: Place, attempt: int, settlement: Settlement) -> Recorded:
         """T5: settle; the first `done` is the result, a later one is kept as `late` and gets the first's."""
         body = await self._bodies.put(settlement.result)
-        done = await self.write(lambda sql: settling.done(sql, place, attempt, settlement, body))
+        done = await self.write(
+            lambda sql: settling.done(sql, place, attempt, settlement, body), "done"
+        )
         return await rows.recorded(self._bodies, done)
 
     async def record(
@@ -185,7 +194,9 @@ class SqliteStore:
         """A journal row with no effect outside (a `step`, a refusal, a verdict); the first wins."""
         asked = Asked(place, kind, name, head, await self._bodies.put(args))
         kept = Result(await self._bodies.put(result), head_after, labels, evidence=evidence)
-        done = await self.write(lambda sql: settling.record(sql, asked, kept, fence=fence, now=now))
+        done = await self.write(
+            lambda sql: settling.record(sql, asked, kept, fence=fence, now=now), "record"
+        )
         return await rows.recorded(self._bodies, done)
 
     async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
@@ -193,7 +204,7 @@ class SqliteStore:
         diff = await self._bodies.put(card.diff) if card.diff is not None else None
         facts = await self._bodies.put(card.facts) if card.facts is not None else None
         question = people.Question(card, await self._bodies.put(card.arguments), diff, facts)
-        row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence))
+        row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence), "ask")
         return await rows.card(self._bodies, row)
 
     async def answer(
@@ -204,7 +215,8 @@ class SqliteStore:
         row = await self.write(
             lambda sql: people.answer(
                 sql, card, answer=answer, by=by, reason=reason, now=now, result=gave
-            )
+            ),
+            "answer",
         )
         return await rows.card(self._bodies, row)
 
