@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from governance.errors import StoreError
@@ -24,6 +25,12 @@ class DirectoryBlobs:
     async def put(self, content: bytes) -> str:
         """Its digest, `sha256:<hex>`, durable when this returns. Raises `StoreError` (disk full, no right)."""
         return await asyncio.to_thread(self._put, content)
+
+    def every(self) -> Iterator[str]:
+        """The digest of every blob there is now, as their files are named."""
+        for place in sorted(self.root.glob("??/??/*")):
+            if _DIGEST.fullmatch(blob := f"sha256:{place.name}"):
+                yield blob
 
     async def get(self, blob: str) -> bytes:
         """The content, checked against its digest. Raises `StoreError` when missing or changed."""
@@ -54,7 +61,7 @@ class DirectoryBlobs:
         for directory in (self.root, place.parent.parent, place.parent):
             if not directory.exists():
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _sync(directory.parent)
+                synced(directory.parent)
         handle, name = tempfile.mkstemp(prefix=".put-", dir=place.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -65,7 +72,7 @@ class DirectoryBlobs:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(place.parent)
+        synced(place.parent)
 
     def _get(self, blob: str) -> bytes:
         try:
@@ -85,7 +92,7 @@ class DirectoryBlobs:
         return content
 
 
-def _sync(directory: Path) -> None:
+def synced(directory: Path) -> None:
     """A rename is durable only once its directory is."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -5,7 +5,7 @@ can vouch for is a doubt; else every budget holds its worst case and the try is 
 is the only place where the world is touched.
 """
 
-from drivers.store import checks, money, tries
+from drivers.store import checks, money, restored, tries
 from drivers.store.bodies import Body
 from drivers.store.doubts import resolve
 from drivers.store.journal import Asked, Done, note_intent, on_record
@@ -25,6 +25,8 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
     if refused is not None:
         return refused
     last = _last_try(sql, intent) if recorded is not None else None
+    if not intent.repeatable:
+        last = restored.assume(sql, intent, asked, last)
     if last is not None and last["status"] == "unknown" and not intent.repeatable:
         doubt = resolve(sql, intent, args, last)
         if doubt is not None:

@@ -1,0 +1,162 @@
+"""A story told to its end, whatever is killed meanwhile: recovered as recovery would, answered as a person would."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from governance.memory import Store
+from governance.records import Card, ItemRow, RunRow
+from tests.chaos.lives import Life, Lives
+from tests.chaos.stories import Story
+from tests.chaos.town import Town
+from tests.chaos.truth import Ending, Truth, ending_of
+
+FINAL = ("done", "stopped")
+MOST_LIVES = 120
+
+Fate = Callable[[int, str], str | None]
+"""From a life's number in its story and its flow's name to its doom: a passage of a point, `@<seconds>`, or None."""
+
+
+def unharmed(number: int, flow: str) -> str | None:
+    """Nobody is killed."""
+    return None
+
+
+@dataclass
+class Telling:
+    """One story under way."""
+
+    town: Town
+    lives: Lives
+    story: Story
+    name: str
+    fate: Fate = unharmed
+    truth: Truth = field(init=False)
+    told: list[Life] = field(default_factory=list[Life])
+    forced: bool = True
+    """Whether what died is rescheduled by force, as the automation does, or as the UI's Retry does it."""
+    heartbeat: str = ""
+    said_no: bool = False
+    """A person found that an effect in doubt did happen, and said not to make it again."""
+
+    @property
+    def store(self) -> Store:
+        """The store of this story."""
+        return self.town.store
+
+    @property
+    def kills(self) -> int:
+        """Lives that were killed so far."""
+        return sum(life.killed for life in self.told)
+
+    async def begin(self) -> None:
+        """A store of its own, a red forge where that matters, and the firing."""
+        if self.story.merges:
+            self.town.red_again()
+        await self.town.begin(self.name, self.story.loop, **self.story.changes)
+        self.truth = Truth(self.town, self.town.home / self.name / "store.db")
+        self.heartbeat = await self.town.fire(self.story.loop, f"slot-{self.name}")
+
+    async def to_the_end(self) -> Ending:
+        """All lives until nothing is left to do; how it ended. Checks the money at every moment meanwhile."""
+        await self.begin()
+        watching = asyncio.create_task(self.truth.watch())
+        try:
+            await self.go_on()
+        finally:
+            watching.cancel()
+        self.truth.check()
+        await self.truth.check_effects(self.store)
+        return await ending_of(self.town, self.store, await self.run(), self.truth)
+
+    async def go_on(self) -> None:
+        """Lives, one after the other, until the run is closed and nothing is left to be sent."""
+        while not await self._over():
+            assert len(self.told) < MOST_LIVES, [(x.flow, x.doom) for x in self.told]
+            if not (await self.town.state_of(self.heartbeat)).is_final():
+                await self.live("heartbeat", self.heartbeat)
+            elif await self.store.outbox():
+                await self.live("housekeeping", None)
+            else:
+                for item in await self._open():
+                    await self._help(item)
+
+    async def live(self, flow: str, flow_run: str | None) -> Life:
+        """One life to its end, by itself or by its doom; what it leaves behind is recovered."""
+        life = await self.start(flow, flow_run)
+        await self.end(life, flow_run)
+        return life
+
+    async def start(self, flow: str, flow_run: str | None) -> Life:
+        """A life that goes on by itself."""
+        doom = self.fate(len(self.told), flow)
+        life = await self.lives.start(flow, flow_run, self.town.life_environment(), doom)
+        self.told.append(life)
+        if life.doom and life.doom.startswith("@"):
+            asyncio.get_running_loop().call_later(float(life.doom[1:]), life.kill)
+        return life
+
+    async def end(self, life: Life, flow_run: str | None) -> None:
+        """Wait for its end, and do what recovery does about a life that was killed."""
+        await asyncio.wait_for(asyncio.shield(life.ended), 300)
+        if life.killed and flow_run:
+            await self.recover(flow_run)
+
+    async def recover(self, flow_run: str) -> None:
+        """Put a run whose process is gone back on the schedule, unless it waits as it should or has ended."""
+        state = await self.town.state_of(flow_run)
+        waits = state.is_paused() and self.town.api.form(flow_run) is not None
+        if not state.is_final() and not waits:
+            await self.town.revive(flow_run, force=self.forced)
+
+    async def _help(self, item: ItemRow) -> None:
+        assert item.flow_run is not None, item
+        state = await self.town.state_of(item.flow_run)
+        assert not state.is_final(), (
+            f"{self.name}: {item.status} but its run is {state.name}: {state.message}"
+        )
+        if state.is_paused() and await self._answered(item):
+            return
+        await self.live("work", item.flow_run)
+
+    async def _answered(self, item: ItemRow) -> bool:
+        """A person looks at what waits; True when housekeeping has to wake the run now."""
+        cards = await self.store.cards(item=item.item)
+        assert cards, f"{self.name}: {item.item} waits for nobody"
+        for card in cards:
+            if card.kind == "in_doubt":
+                await self.say_of_doubt(card)
+        if await self.store.outbox():
+            return True
+        asked = [c for c in cards if c.posted_n == item.posted_n]
+        form = {f"card_{c.card}": "approve" for c in asked}
+        told = {**form, "approver": "noor", "reason": "seen"}
+        answer = self.town.api.resume(str(item.flow_run), told)
+        assert answer["status"] == "ACCEPT", (self.name, answer)
+        return False
+
+    async def say_of_doubt(self, card: Card) -> None:
+        """They look at the far side first, and never before the lost try can be on its way no more."""
+        happened = any(c["key"] == card.key for c in self.truth.effects())
+        self.said_no |= happened
+        later = max(time.time_ns() // 1_000_000, (card.not_before or 0) + 1)
+        await self.store.answer(
+            card.card, answer="reject" if happened else "approve", by="noor", reason="I looked",
+            now=later,
+        )  # fmt: skip
+
+    async def run(self) -> RunRow:
+        """The one run of this story."""
+        (run,) = await self.store.runs(loop=self.story.loop)
+        return run
+
+    async def _open(self) -> list[ItemRow]:
+        return [i for i in await self.store.items(loop=self.story.loop) if i.status not in FINAL]
+
+    async def _over(self) -> bool:
+        runs = await self.store.runs(loop=self.story.loop)
+        if not runs or await self._open() or await self.store.outbox():
+            return False
+        return (await self.town.state_of(self.heartbeat)).is_final()
