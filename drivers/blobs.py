@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from governance.errors import StoreError
+from governance.errors import Damaged, StoreError
 from governance.parts import digest
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -33,7 +33,7 @@ class DirectoryBlobs:
                 yield blob
 
     async def get(self, blob: str) -> bytes:
-        """The content, checked against its digest. Raises `StoreError` when missing or changed."""
+        """The content, checked against its digest. Raises `Damaged` when missing or changed."""
         return await asyncio.to_thread(self._get, blob)
 
     def _place(self, blob: str) -> Path:
@@ -78,14 +78,14 @@ class DirectoryBlobs:
         try:
             content = self._place(blob).read_bytes()
         except FileNotFoundError as error:
-            raise StoreError(
+            raise Damaged(
                 f"blob {blob!r} is missing below '{self.root}'. Restore it from a backup."
             ) from error
         except OSError as error:
             raise StoreError(f"blob {blob!r} cannot be read: {error}.") from error
         found = digest(content)
         if found != blob:
-            raise StoreError(
+            raise Damaged(
                 f"blob {blob!r} holds content of digest {found!r}: it was changed on disk. "
                 "Restore it from a backup."
             )

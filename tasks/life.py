@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 from drivers.process import this_process
 from governance.effects import Refused, Stop
-from governance.errors import DriverError, StoreError
+from governance.errors import Damaged, DriverError, StoreError
 from governance.failures import ended_by
 from governance.parts import Json
 from governance.pinned import Pinned
@@ -18,6 +18,7 @@ from governance.records import Claimed, RunRow
 from governance.statepage import people_of, state_page
 from tasks.desk import Desk
 from tasks.job import Job, current, enter
+from tasks.outbox import drain
 from tasks.people import collect_answers
 from tasks.waking import note_changes
 from tasks.wayout import of_repository
@@ -36,16 +37,37 @@ async def take(item: str) -> AsyncGenerator[Job | Stop]:
     Not being given the item is a value. Whatever this life opened is closed behind it.
     """
     async with open_world() as world:
-        claimed = await claim(world, item)
-        if isinstance(claimed, Stop):
-            yield claimed
+        try:
+            job = await _taken(world, item)
+        except Damaged as error:
+            job = await _give_up(world, item, error)
+        if isinstance(job, Stop):
+            yield job
             return
-        job = await _begin(world, claimed)
         try:
             yield job
         finally:
             if job.desk:
                 await job.desk.close()
+
+
+async def _taken(world: World, item: str) -> Job | Stop:
+    claimed = await claim(world, item)
+    return claimed if isinstance(claimed, Stop) else await _begin(world, claimed)
+
+
+async def _give_up(world: World, item: str, error: Damaged) -> Stop:
+    """End an item whose record cannot be believed: nothing is done on the strength of it, and people are told."""
+    row = await world.store.item(item)
+    assert row is not None
+    stop = Stop("damaged", str(error))
+    # What the item pins may be the very thing that is damaged; ending it needs only the loop's name.
+    pinned = Pinned.model_validate_json(world.registry.pinned(row.loop))
+    job = Job(world, pinned, run=row.run, owner=row.item, fence=row.fence, item=row)
+    enter(job)
+    await close(job, {}, stop)
+    await drain(world)
+    return stop
 
 
 async def claim(world: World, item: str) -> Claimed | Stop:

@@ -7,6 +7,7 @@ import pytest
 
 from governance import errors
 from governance.errors import (
+    Damaged,
     DefinitionError,
     Diverged,
     DriverError,
@@ -21,6 +22,7 @@ EVERY = (
     LoopError("broken"),
     DefinitionError(("loops/a.yaml:3: name: is missing", "org.yaml:1: models: is empty")),
     StoreError("store 'x' is gone"),
+    Damaged("blob 'x' is missing"),
     Diverged("i1-0-lead-0-0", "a model call", "a tool call"),
     DriverError("model 'm'", "it failed"),
     Unavailable("model 'm'", "overloaded", 2.5),
@@ -49,7 +51,7 @@ def test_codes_are_their_own() -> None:
 
 
 def test_the_exit_code_tells_a_wrong_file_from_a_broken_record() -> None:
-    assert [type(e).exit_code for e in EVERY] == [1, 2, 3, 3, 1, 1, 1, 1]
+    assert [type(e).exit_code for e in EVERY] == [1, 2, 3, 3, 3, 1, 1, 1, 1]
 
 
 def test_every_problem_of_a_definition_is_in_its_text() -> None:
