@@ -37,6 +37,21 @@ class Life:
         """It did not end by itself."""
         return self.ended.done() and self.ended.result() == -signal.SIGKILL
 
+    @property
+    def stopped(self) -> bool:
+        """It was stopped (SIGSTOP) and not yet continued."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    async def until_stopped(self) -> None:
+        """Until it has stopped itself. Raises `AssertionError` when it ends instead."""
+        while not self.stopped:
+            assert not self.ended.done(), f"it ended before {self.doom}"
+            await asyncio.sleep(0.02)
+
     def kill(self) -> None:
         """Kill it, unless it has ended."""
         if not self.ended.done():
@@ -81,6 +96,12 @@ class Lives:
         self._reading.cancel()
         self._zygote.kill()
         await self._zygote.wait()
+
+    @property
+    def pid(self) -> int:
+        """The zygote's."""
+        assert self._zygote is not None
+        return self._zygote.pid
 
     async def start(
         self, flow: str, flow_run: str | None, env: Mapping[str, str], doom: str | None = None

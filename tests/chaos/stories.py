@@ -43,6 +43,17 @@ DELEGATES = Story(
 )  # fmt: skip
 """Two delegates read and comment side by side, unasked; their lead labels once a person approved."""
 
+LONG_WINDED = Story(
+    "long-winded",
+    "ticket-triage",
+    {
+        "find": {"max_items": 1, "arguments": {"state": "all"}},
+        "harness": {**MANY_LIVES, "approvals": {"linear.label_ticket": "pause_for_human"}},
+        "play": {"tickets/v1": "long-winded"},
+    },
+)
+"""A lead whose first answer is a blob, and who labels a ticket once a person approved."""
+
 NIGHT_FIX = Story(
     "night-fix",
     "night-fix",

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import httpx
+from prefect.exceptions import PrefectException
+
 from governance.memory import Store
 from governance.records import Card, ItemRow, RunRow
 from tests.chaos.lives import Life, Lives
@@ -38,6 +41,8 @@ class Telling:
     forced: bool = True
     """Whether what died is rescheduled by force, as the automation does, or as the UI's Retry does it."""
     heartbeat: str = ""
+    stranded: list[str] = field(default_factory=list[str])
+    """Final states of flow runs whose item was still open."""
     said_no: bool = False
     """A person found that an effect in doubt did happen, and said not to make it again."""
 
@@ -67,13 +72,26 @@ class Telling:
             await self.go_on()
         finally:
             watching.cancel()
+        return await self.ending()
+
+    async def ending(self) -> Ending:
+        """How it ended. Raises `AssertionError` when the far side tells otherwise than the ledger."""
         self.truth.check()
         await self.truth.check_effects(self.store)
         return await ending_of(self.town, self.store, await self.run(), self.truth)
 
-    async def go_on(self) -> None:
+    async def to_the_card(self) -> ItemRow:
+        """All lives until the one item waits for a person, who does not answer; the item."""
+        await self.begin()
+        await self.go_on(until_waiting=True)
+        (item,) = await self._open()
+        return item
+
+    async def go_on(self, *, until_waiting: bool = False) -> None:
         """Lives, one after the other, until the run is closed and nothing is left to be sent."""
         while not await self._over():
+            if until_waiting and await self._waiting():
+                return
             assert len(self.told) < MOST_LIVES, [(x.flow, x.doom) for x in self.told]
             if not (await self.town.state_of(self.heartbeat)).is_final():
                 await self.live("heartbeat", self.heartbeat)
@@ -114,12 +132,21 @@ class Telling:
     async def _help(self, item: ItemRow) -> None:
         assert item.flow_run is not None, item
         state = await self.town.state_of(item.flow_run)
-        assert not state.is_final(), (
-            f"{self.name}: {item.status} but its run is {state.name}: {state.message}"
-        )
+        if state.is_final():
+            # Its process ended and left the item open: what recovery finds, and takes up again.
+            self.stranded.append(f"{state.name}: {state.message}")
+            await self.town.revive(item.flow_run)
         if state.is_paused() and await self._answered(item):
             return
         await self.live("work", item.flow_run)
+
+    async def approve(self, item: ItemRow) -> None:
+        """A person says yes to all that waits, in Prefect's form."""
+        cards = await self.store.cards(item=item.item)
+        form = {f"card_{c.card}": "approve" for c in cards if c.posted_n == item.posted_n}
+        told = {**form, "approver": "noor", "reason": "seen"}
+        answer = self.town.api.resume(str(item.flow_run), told)
+        assert answer["status"] == "ACCEPT", (self.name, answer)
 
     async def _answered(self, item: ItemRow) -> bool:
         """A person looks at what waits; True when housekeeping has to wake the run now."""
@@ -130,11 +157,7 @@ class Telling:
                 await self.say_of_doubt(card)
         if await self.store.outbox():
             return True
-        asked = [c for c in cards if c.posted_n == item.posted_n]
-        form = {f"card_{c.card}": "approve" for c in asked}
-        told = {**form, "approver": "noor", "reason": "seen"}
-        answer = self.town.api.resume(str(item.flow_run), told)
-        assert answer["status"] == "ACCEPT", (self.name, answer)
+        await self.approve(item)
         return False
 
     async def say_of_doubt(self, card: Card) -> None:
@@ -155,8 +178,35 @@ class Telling:
     async def _open(self) -> list[ItemRow]:
         return [i for i in await self.store.items(loop=self.story.loop) if i.status not in FINAL]
 
+    async def _waiting(self) -> bool:
+        items = await self._open()
+        runs = [i.flow_run for i in items if i.status == "waiting" and i.flow_run]
+        return bool(items) and all(
+            [(await self.town.state_of(r)).is_paused() for r in runs] or [False]
+        )
+
     async def _over(self) -> bool:
         runs = await self.store.runs(loop=self.story.loop)
         if not runs or await self._open() or await self.store.outbox():
             return False
         return (await self.town.state_of(self.heartbeat)).is_final()
+
+
+async def patiently(telling: Telling) -> Ending:
+    """The story to its end, by people who try again when Prefect does not answer them."""
+    await telling.begin()
+    watching = asyncio.create_task(telling.truth.watch())
+    try:
+        while not await _went_on(telling):
+            await asyncio.sleep(1)
+    finally:
+        watching.cancel()
+    return await telling.ending()
+
+
+async def _went_on(telling: Telling) -> bool:
+    try:
+        await telling.go_on()
+    except (httpx.HTTPError, PrefectException, OSError):
+        return False
+    return True

@@ -33,6 +33,7 @@ async def unharmed(town: Town, lives: Lives, story: Story) -> tuple[Telling, End
 
 def same(telling: Telling, ending: Ending, expected: Ending) -> None:
     """The same end, or the one exception: an effect that did happen, of which a person said "not again"."""
+    assert telling.stranded == []
     if telling.said_no:
         assert "in_doubt" in ending.items[0]
         assert set(ending.effects) <= set(expected.effects)

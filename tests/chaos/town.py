@@ -13,7 +13,9 @@ import httpx
 from prefect import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Scheduled
+from pydantic import SecretStr
 
+from blocks import StoreDatabase
 from demo.forge.git import Bare
 from demo.processes import Process
 from governance.parts import Json
@@ -68,6 +70,13 @@ class Town(Bench):
                     self._deployments[loop], parameters={"loop": loop, "slot": slot}
                 )
                 return str(run.id)
+
+    async def move(self, name: str) -> Path:
+        """From now on the store is another one, in a place of its own; the registry stays. Where it is."""
+        self._place = self.home / name
+        self._place.mkdir()
+        await self.save("looprail", StoreDatabase(url=SecretStr(self.store_url), blobs=self.blobs))
+        return self._place
 
     async def state_of(self, flow_run: str) -> State[Any]:
         """A flow run's state in Prefect."""

@@ -111,6 +111,15 @@ def say_so(view: View) -> Move:
     return Move(f"Answered {known['id']}.")
 
 
+def long_winded(view: View) -> Move:
+    """Says more than a row holds, reads a ticket, asks for a label, and ends."""
+    if not view.calls:
+        return Move(LONG * 10, (("linear__get_ticket", {"id": "NW-101"}),))
+    if not view.made("linear__label_ticket"):
+        return Move("Now the label.", (("linear__label_ticket", {"id": "NW-101", "label": "bug"}),))
+    return Move("Labelled.")
+
+
 def idle(view: View) -> Move:
     """Done, at once."""
     return Move("I did nothing.")
@@ -135,6 +144,7 @@ PARTS: dict[str, Callable[[View], Move]] = {
     "forget": forget,
     "learn": learn,
     "hand-out": hand_out,
+    "long-winded": long_winded,
     "say-so": say_so,
     "idle": idle,
     "reject": refuse,
