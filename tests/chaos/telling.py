@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
+from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
 from governance.memory import Store
@@ -40,6 +42,8 @@ class Telling:
     told: list[Life] = field(default_factory=list[Life])
     forced: bool = True
     """Whether what died is rescheduled by force, as the automation does, or as the UI's Retry does it."""
+    machine: dict[str, str] = field(default_factory=dict[str, str])
+    """What the environment of later lives says otherwise, as on another machine."""
     heartbeat: str = ""
     stranded: list[str] = field(default_factory=list[str])
     """Final states of flow runs whose item was still open."""
@@ -92,42 +96,45 @@ class Telling:
         while not await self._over():
             if until_waiting and await self._waiting():
                 return
-            assert len(self.told) < MOST_LIVES, [(x.flow, x.doom) for x in self.told]
-            if not (await self.town.state_of(self.heartbeat)).is_final():
-                await self.live("heartbeat", self.heartbeat)
-            elif await self.store.outbox():
-                await self.live("housekeeping", None)
-            else:
-                for item in await self._open():
-                    await self._help(item)
+            await self.step()
+
+    async def step(self) -> None:
+        """What is to be done next: the heartbeat, what is due to be sent, or one life of each open item."""
+        assert len(self.told) < MOST_LIVES, [(x.flow, x.doom) for x in self.told]
+        if not (await self.town.state_of(self.heartbeat)).is_final():
+            await self.live("heartbeat", self.heartbeat)
+        elif await self.store.outbox():
+            await self.live("housekeeping", None)
+        else:
+            for item in await self._open():
+                await self._help(item)
 
     async def live(self, flow: str, flow_run: str | None) -> Life:
-        """One life to its end, by itself or by its doom; what it leaves behind is recovered."""
+        """One life to its end, by itself or by its doom; what an older one left behind is recovered first."""
+        if flow_run:
+            await self.recover(flow_run)
         life = await self.start(flow, flow_run)
-        await self.end(life, flow_run)
+        await asyncio.wait_for(asyncio.shield(life.ended), 300)
         return life
 
     async def start(self, flow: str, flow_run: str | None) -> Life:
         """A life that goes on by itself."""
         doom = self.fate(len(self.told), flow)
-        life = await self.lives.start(flow, flow_run, self.town.life_environment(), doom)
+        environment = {**self.town.life_environment(), **self.machine}
+        life = await self.lives.start(flow, flow_run, environment, doom)
         self.told.append(life)
         if life.doom and life.doom.startswith("@"):
             asyncio.get_running_loop().call_later(float(life.doom[1:]), life.kill)
         return life
 
-    async def end(self, life: Life, flow_run: str | None) -> None:
-        """Wait for its end, and do what recovery does about a life that was killed."""
-        await asyncio.wait_for(asyncio.shield(life.ended), 300)
-        if life.killed and flow_run:
-            await self.recover(flow_run)
-
     async def recover(self, flow_run: str) -> None:
-        """Put a run whose process is gone back on the schedule, unless it waits as it should or has ended."""
+        """Put a run whose process is gone back on the schedule: one that runs by its state, or waits for no form."""
         state = await self.town.state_of(flow_run)
-        waits = state.is_paused() and self.town.api.form(flow_run) is not None
-        if not state.is_final() and not waits:
+        if not state.is_scheduled() and not await self._waits(flow_run, state):
             await self.town.revive(flow_run, force=self.forced)
+
+    async def _waits(self, flow_run: str, state: State[Any]) -> bool:
+        return state.is_paused() and self.town.api.form(flow_run) is not None
 
     async def _help(self, item: ItemRow) -> None:
         assert item.flow_run is not None, item
@@ -135,8 +142,7 @@ class Telling:
         if state.is_final():
             # Its process ended and left the item open: what recovery finds, and takes up again.
             self.stranded.append(f"{state.name}: {state.message}")
-            await self.town.revive(item.flow_run)
-        if state.is_paused() and await self._answered(item):
+        if await self._waits(item.flow_run, state) and await self._answered(item):
             return
         await self.live("work", item.flow_run)
 
