@@ -6,33 +6,34 @@ checks all of it before anything is put anywhere, and the store's file appears l
 """
 
 import hashlib
-import json
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from drivers.blobs import DirectoryBlobs, synced
 from drivers.store.opening import open_store, path_of
 from drivers.store.restored import Marked, mark
 from governance.errors import StoreError
+from governance.parts import Part
 
-STORE, PREFECT, BLOBS, MANIFEST = "store.db", "prefect.db", "blobs", "manifest.json"
-FORMAT = 1
+STORE: Literal["store.db"] = "store.db"
+PREFECT: Literal["prefect.db"] = "prefect.db"
+BLOBS, MANIFEST = "blobs", "manifest.json"
 _SIDES = ("", "-wal", "-shm")
 """A database's files; a log that another file left behind would be played into ours."""
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Part):
     """What a backup holds. Digests as everywhere, `sha256:<hex>`."""
 
+    format: Literal[1] = 1
     taken_at: int
-    files: dict[str, str]
+    """Unix milliseconds, UTC."""
+    files: dict[Literal["store.db", "prefect.db"], str]
     blobs: tuple[str, ...]
-    format: int = FORMAT
 
 
 async def take(url: str, blobs: Path, into: Path, *, prefect: Path | None, now: int) -> Manifest:
@@ -47,29 +48,26 @@ async def take(url: str, blobs: Path, into: Path, *, prefect: Path | None, now: 
         )
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The store first: its blobs are put before the rows that name them, and Prefect may only know more.
-    files = {STORE: _copied(source, into / STORE)}
+    files: dict[Literal["store.db", "prefect.db"], str] = {STORE: _copied(source, into / STORE)}
     kept, copy = DirectoryBlobs(blobs), DirectoryBlobs(into / BLOBS)
     found = [await copy.put(await kept.get(blob)) for blob in kept.every()]
     if prefect:
         files[PREFECT] = _copied(prefect, into / PREFECT)
-    manifest = Manifest(now, files, tuple(found))
-    _write(into / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+    manifest = Manifest(taken_at=now, files=files, blobs=tuple(found))
+    _write(into / MANIFEST, manifest.model_dump_json(indent=1).encode())
     return manifest
 
 
 async def checked(backup: Path) -> Manifest:
     """The manifest of a backup that is whole. Raises `StoreError` that says what is missing or changed."""
     try:
-        told = json.loads((backup / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate_json((backup / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(
             f"'{backup}' is no whole backup: its {MANIFEST} cannot be read ({error})."
         ) from error
-    if told.get("format") != FORMAT:
-        raise StoreError(
-            f"'{backup}' is a backup of format {told.get('format')!r}; this version reads {FORMAT}."
-        )
-    manifest = Manifest(told["taken_at"], told["files"], tuple(told["blobs"]))
+    if STORE not in manifest.files:
+        raise StoreError(f"'{backup}' is no whole backup: its {MANIFEST} names no {STORE}.")
     for name, expected in manifest.files.items():
         found = _digest(backup / name) if (backup / name).is_file() else "nothing"
         if found != expected:
