@@ -89,10 +89,11 @@ class Lives:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._zygote is not None
-        # A killed life may have left children behind, as it would anywhere.
         for life in self.every:
-            with suppress(ProcessLookupError):
-                life.send(signal.SIGKILL)
+            # Of one that has ended the number may be somebody else's by now.
+            if not life.ended.done():
+                with suppress(ProcessLookupError):
+                    life.send(signal.SIGKILL)
         self._reading.cancel()
         self._zygote.kill()
         await self._zygote.wait()
