@@ -1,7 +1,6 @@
 """A story told to its end, whatever is killed meanwhile: recovered as recovery would, answered as a person would."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from prefect.exceptions import PrefectException
 
 from governance.memory import Store
 from governance.records import Card, ItemRow, RunRow
+from tasks.world import now_ms
 from tests.chaos.lives import Life, Lives
 from tests.chaos.stories import Story
 from tests.chaos.town import Town
@@ -40,11 +40,15 @@ class Telling:
     fate: Fate = unharmed
     truth: Truth = field(init=False)
     told: list[Life] = field(default_factory=list[Life])
+    by_form: bool = True
+    """Whether a person answers in Prefect's form, or in the store, as `loops approve` does."""
     forced: bool = True
     """Whether what died is rescheduled by force, as the automation does, or as the UI's Retry does it."""
     machine: dict[str, str] = field(default_factory=dict[str, str])
     """What the environment of later lives says otherwise, as on another machine."""
     heartbeat: str = ""
+    unsent: list[str] = field(default_factory=list[str])
+    """What the last housekeeping found to be sent."""
     stranded: list[str] = field(default_factory=list[str])
     """Final states of flow runs whose item was still open."""
     said_no: bool = False
@@ -103,9 +107,12 @@ class Telling:
         assert len(self.told) < MOST_LIVES, [(x.flow, x.doom) for x in self.told]
         if not (await self.town.state_of(self.heartbeat)).is_final():
             await self.live("heartbeat", self.heartbeat)
-        elif await self.store.outbox():
+        elif (due := [o.key for o in await self.store.outbox()]) and due != self.unsent:
             await self.live("housekeeping", None)
+            # What cannot be sent yet waits for the item, not the item for it.
+            self.unsent = due if not self.told[-1].killed else []
         else:
+            self.unsent = []
             for item in await self._open():
                 await self._help(item)
 
@@ -161,6 +168,10 @@ class Telling:
         for card in cards:
             if card.kind == "in_doubt":
                 await self.say_of_doubt(card)
+            elif not self.by_form:
+                await self.store.answer(
+                    card.card, answer="approve", by="noor", reason="seen", now=now_ms()
+                )
         if await self.store.outbox():
             return True
         await self.approve(item)
@@ -170,7 +181,7 @@ class Telling:
         """They look at the far side first, and never before the lost try can be on its way no more."""
         happened = any(c["key"] == card.key for c in self.truth.effects())
         self.said_no |= happened
-        later = max(time.time_ns() // 1_000_000, (card.not_before or 0) + 1)
+        later = max(now_ms(), (card.not_before or 0) + 1)
         await self.store.answer(
             card.card, answer="reject" if happened else "approve", by="noor", reason="I looked",
             now=later,

@@ -33,7 +33,7 @@ async def test_a_provider_that_dies_in_mid_answer_is_asked_again_and_both_are_co
 
 @pytest.mark.parametrize(
     "fault",
-    [{"kind": "truncated"}, {"kind": "html"}, {"kind": "no_usage"}],
+    [{"kind": "truncated"}, {"kind": "no_usage"}],
     ids=lambda f: f["kind"],
 )
 async def test_an_answer_that_is_cut_costs_what_it_costs_and_the_story_ends_alike(
