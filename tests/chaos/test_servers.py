@@ -31,18 +31,39 @@ async def test_a_provider_that_dies_in_mid_answer_is_asked_again_and_both_are_co
     assert [r.status for r in rows if r.kind == "model"].count("unknown") == 1
 
 
+@pytest.mark.parametrize("kill", ["", "before-fail", "after-fail"])
 @pytest.mark.parametrize(
     "fault",
     [{"kind": "truncated"}, {"kind": "no_usage"}],
     ids=lambda f: f["kind"],
 )
 async def test_an_answer_that_is_cut_costs_what_it_costs_and_the_story_ends_alike(
-    town: Town, lives: Lives, fault: dict[str, str]
+    town: Town, lives: Lives, fault: dict[str, str], kill: str
 ) -> None:
     _, expected = await unharmed_once(town, lives, TICKETS)
-    telling = Telling(town, lives, TICKETS, f"cut-{fault['kind'].replace('_', '-')}")
+    dooms = iter((f"{kill}:1",) if kill else ())
+    name = f"cut-{fault['kind'].replace('_', '-')}-{kill}"
+    telling = Telling(town, lives, TICKETS, name, lambda number, flow: next(dooms, None))
     town.faults(fault)
     same(telling, await telling.to_the_end(), expected)
+    assert telling.kills == bool(kill)
+
+
+@pytest.mark.parametrize("kill", ["before-end", "after-end"])
+async def test_a_heartbeat_that_was_stopped_ends_as_stopped(
+    town: Town, lives: Lives, kill: str
+) -> None:
+    dooms = iter([f"{kill}:1"])
+    telling = Telling(town, lives, TICKETS, kill, lambda number, flow: next(dooms, None))
+    town.faults({"kind": "status", "status": 401, "error": "authentication_error", "times": 9})
+    try:
+        await telling.to_the_end()
+    finally:
+        town.no_faults()
+    run = await telling.run()
+    assert run.stop is not None
+    assert (run.status, run.stop.reason, telling.kills) == ("closed", "unavailable", 1)
+    assert await telling.store.items() == ()
 
 
 @pytest.mark.parametrize("name", ["forge", "prefect"])
@@ -54,6 +75,8 @@ async def test_a_server_that_dies_and_comes_back_changes_no_ending(
     telling = Telling(town, lives, story, f"{story.name}-{name}-dies")
     told = asyncio.create_task(patiently(telling))
     chance = random.Random(f"{story.name} {name}")
+    while not telling.heartbeat:
+        await asyncio.sleep(0.05)
     for _ in range(2):
         await asyncio.sleep(chance.uniform(0.5, 3))
         if told.done():

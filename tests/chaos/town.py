@@ -98,6 +98,10 @@ class Town(Bench):
         """What tells a life which registry it follows."""
         return {"LOOPRAIL_REGISTRY": str(self.registry)}
 
+    def no_faults(self) -> None:
+        """The provider does as it should again."""
+        httpx.delete(f"{self.model_url}/_faults").raise_for_status()
+
     def charged(self) -> dict[str, Json]:
         """Every model call the provider has charged, by the id of its answer."""
         return httpx.get(f"{self.model_url}/_messages", timeout=30).json()
