@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-MANY_LIVES = {"max_lives": 100}
-"""A story is killed more often than any item should be; that lives end is another test's promise."""
+MANY_LIVES = {
+    "max_lives": 100, "max_steps": 1_000, "max_tokens_per_run": 100_000_000,
+    "max_cost_usd_per_run": 1_000,
+}  # fmt: skip
+"""A story is killed more often than any item should be, and every model call cut off counts towards its limits."""
 
 
 @dataclass(frozen=True)
