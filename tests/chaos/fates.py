@@ -17,6 +17,8 @@ class EveryPoint:
     """
 
     left: dict[str, deque[str]] = field(default_factory=dict[str, deque[str]])
+    told: list[Life] = field(default_factory=list[Life])
+    """The lives of the story under way."""
 
     @classmethod
     def of(cls, told: Iterable[Life]) -> "EveryPoint":
@@ -29,19 +31,19 @@ class EveryPoint:
 
     def __call__(self, number: int, flow: str) -> str | None:
         """The next point of that flow."""
+        self.learn()
         queue = self.left.get(flow)
         if not queue:
             return None
         queue.rotate(-1)
         return f"{queue[-1]}:1"
 
-    def learn(self, told: Iterable[Life]) -> None:
-        """Those that were killed where they should be are done with."""
-        for life in told:
-            if life.killed and life.doom:
-                point = life.doom.partition(":")[0]
-                if point in self.left[life.flow]:
-                    self.left[life.flow].remove(point)
+    def learn(self) -> None:
+        """Points where a life was killed are done with."""
+        for life in self.told:
+            point = (life.doom or "").partition(":")[0]
+            if life.killed and point in self.left.get(life.flow, ()):
+                self.left[life.flow].remove(point)
 
     @property
     def done(self) -> bool:

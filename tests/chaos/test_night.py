@@ -39,8 +39,9 @@ async def test_lives_are_killed_around_box_save_and_push(
         if fate.done:
             break
         telling = Telling(town, lives, NIGHT_FIX, f"night-points-{n}", fate)
+        fate.told = telling.told
         ending = await telling.to_the_end()
-        fate.learn(telling.told)
+        fate.learn()
         kills += telling.kills
         same(telling, ending, expected)
     assert fate.done, fate.left

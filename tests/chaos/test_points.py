@@ -57,8 +57,9 @@ async def test_a_life_may_be_killed_at_every_point(
         telling = Telling(
             town, lives, story, f"{story.name}-points-{n}", fate, by_form=first.by_form
         )
+        fate.told = telling.told
         ending = await telling.to_the_end()
-        fate.learn(telling.told)
+        fate.learn()
         kills += telling.kills
         same(telling, ending, expected)
     assert fate.left == {flow: type(q)() for flow, q in fate.left.items()}, "never killed there"
