@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from drivers.crash import POINTS
@@ -69,3 +69,8 @@ class ByChance:
         if self._random.random() < 0.4:
             return f"@{self._random.uniform(0.02, 1.2):.3f}"
         return f"{self._random.choice(POINTS)}:{self._random.randint(1, 3)}"
+
+
+def once(doom: str | None) -> Callable[[int, str], str | None]:
+    """The first life of a story has this doom, all others none."""
+    return lambda number, flow: doom if number == 0 else None

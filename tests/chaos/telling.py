@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
 from governance.memory import Store
+from governance.parts import Json
 from governance.records import Card, ItemRow, RunRow
 from tasks.world import now_ms
 from tests.chaos.lives import Life, Lives
@@ -44,6 +45,8 @@ class Telling:
     """Whether a person answers in Prefect's form, or in the store, as `loops approve` does."""
     forced: bool = True
     """Whether what died is rescheduled by force, as the automation does, or as the UI's Retry does it."""
+    faults: tuple[Json, ...] = ()
+    """What goes wrong at the provider, from the firing on."""
     machine: dict[str, str] = field(default_factory=dict[str, str])
     """What the environment of later lives says otherwise, as on another machine."""
     heartbeat: str = ""
@@ -70,6 +73,7 @@ class Telling:
             self.town.red_again()
         await self.town.begin(self.name, self.story.loop, **self.story.changes)
         self.truth = Truth(self.town, self.town.home / self.name / "store.db")
+        self.town.faults(*self.faults)
         self.heartbeat = await self.town.fire(self.story.loop, f"slot-{self.name}")
 
     async def to_the_end(self) -> Ending:
