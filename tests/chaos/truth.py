@@ -19,6 +19,7 @@ from tests.chaos.town import COUNTED, Town
 _IDS = re.compile(r"\b[irc][0-9a-f]{12}\b")
 _SLOT = re.compile(r"slot-[\w-]+")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+_TOOK = re.compile(r"\b\d+\.\d+ ?s\b")
 TICK_S = 0.1
 
 
@@ -149,7 +150,7 @@ async def ending_of(town: Town, store: Store, run: RunRow, truth: Truth) -> Endi
         ),
         run=plain([run.status, run.open_items, run.stop and run.stop.reason, run.summary]),
         page=plain(page.body if page else ""),
-        evidence=tuple(sorted(plain([t, e.kind, e.tree, e.verdict, e.by]) for t, e in evidence)),
+        evidence=tuple(sorted(plain([t, e.kind, e.tree[:20], e.verdict, e.by]) for t, e in evidence)),
         journal=tuple(
             plain([e.place.round, e.place.lane, e.place.step, e.place.ordinal, e.kind, e.name, e.args, e.status])
             for e in entries
@@ -163,7 +164,7 @@ def plain(value: Any) -> str:
     text = value if isinstance(value, str) else canonical(value)
     seen: dict[str, str] = {}
     named = _IDS.sub(lambda m: seen.setdefault(m[0], f"{m[0][0]}{len(seen)}"), text)
-    return _SLOT.sub("slot", _COMMIT.sub("commit", named))
+    return _TOOK.sub("soon", _SLOT.sub("slot", _COMMIT.sub("commit", named)))
 
 
 def _reads(tool: str) -> bool:
