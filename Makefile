@@ -9,7 +9,7 @@ LOCKED_BEFORE ?= $(shell date -u -d '10 days ago' +%Y-%m-%dT00:00:00Z)
 ENGINE := $(patsubst unix://%,%,$(or $(DOCKER_HOST),/var/run/docker.sock))
 INSTALL := Install one: 'apt-get install docker.io' and start dockerd, or 'apt-get install bubblewrap'.
 
-.PHONY: demo isolation test check image bench lock clean
+.PHONY: demo isolation test check image bench soak lock clean
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -45,6 +45,11 @@ image:
 bench: .venv/installed .looprail/bench-venv/installed
 	$(BIN)/python -m benchmarks.step_overhead
 	$(BIN)/python -m benchmarks.concurrency
+
+# Chaos by chance for HOURS=1 (or as many as you say), with a report: what went wrong, and how memory grew.
+HOURS ?= 1
+soak: .venv/installed
+	$(BIN)/python -m tests.chaos.soak --hours $(HOURS)
 
 .looprail/bench-venv/installed: benchmarks/requirements-bench.txt
 	$(PYTHON) -m venv .looprail/bench-venv

@@ -13,6 +13,7 @@ from prefect.serializers import JSONSerializer
 from pydantic import Field, PrivateAttr
 
 from blocks.store_database import STORE, StoreDatabase
+from drivers.crash import point
 from drivers.store import store_at
 from governance.memory import Store
 
@@ -60,6 +61,7 @@ class Journal(WritableFileSystem):
             raise ValueError(f"only receipts are kept here, and {path!r} is none") from error
         if told is None:
             return
+        point("before-receipt")
         digest = await (await self._journal()).receipt(path)
         if digest != told:
             raise ValueError(f"step {path!r} is not in the journal as {told!r}")

@@ -10,9 +10,10 @@ from cli.server import reaching_prefect
 from cli.source import json_option
 from cli.store import open_cli_store
 from cli.words import now_ms, one_line, stamp
+from governance.breaker import BreakerRow
 from governance.errors import LoopError
 from governance.memory import Store
-from governance.records import BreakerRow, PageMoved
+from governance.records import PageMoved
 
 _EXAMPLE = """\b
 $ loops state night-fix                          # what happened

@@ -37,6 +37,12 @@ def open_cli_store() -> CliStore:
     Raises:
         StoreError: Neither the environment nor Prefect names a store, or it cannot be opened.
     """
+    url, blobs = named_store()
+    return CliStore(store_at(url, blobs), DirectoryBlobs(Path(blobs)))
+
+
+def named_store() -> tuple[str, str]:
+    """The store's URL and its blobs' directory, opened or not. Raises `StoreError` as `open_cli_store`."""
     url, blobs = os.environ.get(URL_VARIABLE), os.environ.get(BLOBS_VARIABLE)
     if bool(url) != bool(blobs):
         found, lacking = (URL_VARIABLE, BLOBS_VARIABLE) if url else (BLOBS_VARIABLE, URL_VARIABLE)
@@ -44,8 +50,8 @@ def open_cli_store() -> CliStore:
             f"{found} is set and {lacking} is not. A store has both: set both or none."
         )
     if not url or not blobs:
-        url, blobs = _from_block()
-    return CliStore(store_at(url, blobs), DirectoryBlobs(Path(blobs)))
+        return _from_block()
+    return url, blobs
 
 
 def _from_block() -> tuple[str, str]:

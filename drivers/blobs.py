@@ -5,11 +5,11 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from governance.errors import StoreError
+from governance.errors import Damaged, StoreError
 from governance.parts import digest
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -28,8 +28,14 @@ class DirectoryBlobs:
         """Its digest, `sha256:<hex>`, durable when this returns. Raises `StoreError` (disk full, no right)."""
         return await asyncio.to_thread(self._put, content)
 
+    def every(self) -> Iterator[str]:
+        """The digest of every blob there is now, as their files are named."""
+        for place in sorted(self.root.glob("??/??/*")):
+            if _DIGEST.fullmatch(blob := f"sha256:{place.name}"):
+                yield blob
+
     async def get(self, blob: str) -> bytes:
-        """The content, checked against its digest. Raises `StoreError` when missing or changed."""
+        """The content, checked against its digest. Raises `Damaged` when missing or changed."""
         return await asyncio.to_thread(self._get, blob)
 
     async def sweep(self, keep: Collection[str], before: int) -> tuple[int, int]:
@@ -90,7 +96,7 @@ class DirectoryBlobs:
         for directory in (self.root, place.parent.parent, place.parent):
             if not directory.exists():
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _sync(directory.parent)
+                synced(directory.parent)
         handle, name = tempfile.mkstemp(prefix=".put-", dir=place.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -101,27 +107,27 @@ class DirectoryBlobs:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(place.parent)
+        synced(place.parent)
 
     def _get(self, blob: str) -> bytes:
         try:
             content = self._place(blob).read_bytes()
         except FileNotFoundError as error:
-            raise StoreError(
+            raise Damaged(
                 f"blob {blob!r} is missing below '{self.root}'. Restore it from a backup."
             ) from error
         except OSError as error:
             raise StoreError(f"blob {blob!r} cannot be read: {error}.") from error
         found = digest(content)
         if found != blob:
-            raise StoreError(
+            raise Damaged(
                 f"blob {blob!r} holds content of digest {found!r}: it was changed on disk. "
                 "Restore it from a backup."
             )
         return content
 
 
-def _sync(directory: Path) -> None:
+def synced(directory: Path) -> None:
     """A rename is durable only once its directory is."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State
 from flows.converse import converse
 from flows.mend import mend
 from governance.effects import Stop
-from governance.errors import Diverged
+from governance.errors import Damaged, Diverged
 from governance.parts import Json
 from tasks.diverged import park
 from tasks.job import Job
@@ -46,6 +46,8 @@ async def attempt(job: Job) -> Json | Waiting | Stop:
             return await (mend(job) if job.loop.goal else carry_out(job))
         except Diverged as error:
             parked = await park(job, error)
+        except Damaged as error:
+            return Stop("damaged", str(error))
         if parked is not None:
             return parked
 

@@ -9,13 +9,27 @@ from dataclasses import dataclass
 
 from governance.effects import Stop
 from governance.parts import usd
-from governance.records import BreakerRow
 
 REMEMBERED = 50
 """Runs that are looked at, the newest."""
 
 GROWN = 2
 """So many times the cost of the cheapest run of the streak is growth, and no noise."""
+
+
+@dataclass(frozen=True)
+class BreakerRow:
+    """One pause of a loop that spent for nothing; over once somebody resumed it."""
+
+    loop: str
+    nth: int
+    run: str
+    """The run after which it tripped."""
+    why: str
+    at: int
+    resumed_at: int | None = None
+    resumed_by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ StopReason = Literal[
     "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
     "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
     "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled", "breaker",
+    "damaged",
 ]  # fmt: skip
 """Why something ended before it was done."""
 

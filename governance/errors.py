@@ -3,6 +3,7 @@
 LoopError
 ├── DefinitionError      a file in registry/ is wrong                    exit 2, never retried
 ├── StoreError           the record is broken or contradicts itself      exit 3, never retried
+│   ├── Damaged          what is on record is missing, or is not what was written
 │   ├── Diverged         a replay asked for another effect than the recorded one
 │   └── TakenOver        another process has the item now; this one must end without a word
 └── DriverError          something outside failed
@@ -42,6 +43,12 @@ class StoreError(LoopError):
 
     code = "store"
     exit_code = 3
+
+
+class Damaged(StoreError):
+    """What is on record is missing, or is not what was written: nothing may be done on the strength of it."""
+
+    code = "damaged"
 
 
 class Diverged(StoreError):

@@ -2,9 +2,9 @@
 
 from typing import Literal, Protocol
 
-from governance.breaker import Ending
+from governance.breaker import BreakerRow, Ending
 from governance.calendar import Beat
-from governance.records import BreakerRow, PageMoved, RunRow
+from governance.records import PageMoved, RunRow
 
 
 class Firings(Protocol):

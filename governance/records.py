@@ -79,25 +79,6 @@ class ItemRow:
 
 
 @dataclass(frozen=True)
-class Handed:
-    """Open work that was handed to a flow run: an item, or a heartbeat before it has put anything in the inbox."""
-
-    owner: str
-    loop: str
-    definition: str
-    flow_run: str
-    status: Literal["found", "working", "waiting", "heartbeat"]
-    life: int
-    epoch: int
-    """Forms posted so far."""
-    restarts: int
-    """Times its flow run was started again since the last form."""
-    acted_at: int | None
-    """When its newest try began or ended."""
-    stop: Stop | None
-
-
-@dataclass(frozen=True)
 class Claimed:
     """T3 said yes: this life, with everything on record for it."""
 
@@ -211,21 +192,6 @@ OutgoingKind = Literal[
 
 
 @dataclass(frozen=True)
-class BreakerRow:
-    """One pause of a loop that spent for nothing; over once somebody resumed it."""
-
-    loop: str
-    nth: int
-    run: str
-    """The run after which it tripped."""
-    why: str
-    at: int
-    resumed_at: int | None = None
-    resumed_by: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
 class PageMoved:
     """A newer version of the state page is there than the one this was composed from; nothing was written."""
 
@@ -245,28 +211,6 @@ class Outgoing:
     key: str
     payload: Json
     sent_at: int | None = None
-
-
-@dataclass(frozen=True)
-class InUse:
-    """The blobs that rows name: bodies of values, and manifests of workspaces, which name blobs themselves."""
-
-    bodies: frozenset[str]
-    states: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """How many rows lost their content."""
-
-    items: int
-    entries: int
-    cards: int
-
-    @property
-    def any(self) -> bool:
-        """Whether there was anything to forget."""
-        return bool(self.items or self.entries or self.cards)
 
 
 @dataclass(frozen=True)

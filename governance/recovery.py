@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from governance.effects import Stop
-from governance.records import Handed
 
 FlowState = Literal[
     "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING", "CANCELLED", "COMPLETED", "FAILED", "CRASHED"
@@ -23,6 +22,25 @@ STUCK_MS = 300_000
 """So long a worker may take from having picked a run up to its process, or to end what was cancelled."""
 
 _OVER = ("COMPLETED", "FAILED", "CRASHED")
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Open work that was handed to a flow run: an item, or a heartbeat before it has put anything in the inbox."""
+
+    owner: str
+    loop: str
+    definition: str
+    flow_run: str
+    status: Literal["found", "working", "waiting", "heartbeat"]
+    life: int
+    epoch: int
+    """Forms posted so far."""
+    restarts: int
+    """Times its flow run was started again since the last form."""
+    acted_at: int | None
+    """When its newest try began or ended."""
+    stop: Stop | None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ agent's own words are on it only as what they are, unverified. What people say o
 from collections.abc import Mapping, Sequence
 
 from governance.approvals import moment
+from governance.breaker import BreakerRow
 from governance.parts import Json
-from governance.records import BreakerRow, ItemRow
+from governance.records import ItemRow
 
 PEOPLE = "## Said by people"
 KEPT = 30

@@ -3,12 +3,35 @@
 The part of `governance.memory.Store` that no loop needs: what was left behind, what is old, what is still to be sent.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from governance.effects import Stop
 from governance.parts import Json
-from governance.records import Forgotten, Handed, InUse, Outgoing, PageMoved, RunRow
-from governance.recovery import Restart
+from governance.records import Outgoing, PageMoved, RunRow
+from governance.recovery import Handed, Restart
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows lost their content."""
+
+    items: int
+    entries: int
+    cards: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there was anything to forget."""
+        return bool(self.items or self.entries or self.cards)
+
+
+@dataclass(frozen=True)
+class InUse:
+    """The blobs that rows name: bodies of values, and manifests of workspaces, which name blobs themselves."""
+
+    bodies: frozenset[str]
+    states: frozenset[str]
 
 
 class Upkeep(Protocol):

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from governance.effects import Refused, Stop
+from governance.errors import Damaged
 from governance.limits import run_budgets
 from governance.parts import short_id
 from governance.pinned import Pinned
@@ -71,7 +72,12 @@ async def _open(world: World, pinned: Pinned, text: str, slot: str, firing: Firi
         return Stop("cancelled", f"run {row.run} is closed: {row.summary or 'nothing left'}")
     job = Job(world, pinned, run=row.run, owner=row.run)
     job.definition, job.payload = definition, row.payload
-    job.remember(await world.store.entries(row.run))
+    try:
+        job.remember(await world.store.entries(row.run))
+    except Damaged as error:
+        stop = Stop("damaged", str(error))
+        await world.store.end_run(row.run, stop=stop, now=now_ms())
+        return stop
     enter(job)
     return job
 

@@ -1,8 +1,8 @@
 """Has a loop spent for nothing often enough to be paused?"""
 
-from governance.breaker import tripped
+from governance.breaker import BreakerRow, tripped
 from governance.definition import Loop
-from governance.records import BreakerRow, PageMoved
+from governance.records import PageMoved
 from tasks.page import on_the_page
 from tasks.world import World, now_ms
 

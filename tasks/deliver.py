@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from prefect import Task
 
+from drivers.crash import point
 from governance.conversation import ToolResult
 from governance.effects import Evidence, Settlement, Stop
 from governance.errors import DriverError
@@ -51,8 +52,10 @@ async def _push(step: Step) -> Answer:
             author=author,
             at=job.item.found_at // 1000,
         )
+        point("before-push")
         with of_repository(job.world.registry.organisation, job.loop.workspace.repository):
             await repository.push(commit, branch_of(job))
+        point("after-push")
         return Settlement(
             now=now_ms(), result={"commit": commit, "branch": branch_of(job)}, cost=0,
             cost_status="free", price={}, tree=candidate.tree,

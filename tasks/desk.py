@@ -7,6 +7,7 @@ machine goes on from exactly there.
 
 import json
 
+from drivers.crash import point
 from drivers.home import home
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
@@ -36,15 +37,19 @@ class Desk:
         """The open box, made like the last saved state, or like the base when there is none."""
         if self._box is None:
             spec = await box_spec(self._job, "maker")
+            point("before-box")
             self._box = await (await self._job.world.sandbox()).open(spec)
             await self._box.load(await self._files())
+            point("after-box")
         return self._box
 
     async def save(self) -> str:
         """Save the volume; the digest of its manifest is the state."""
+        point("before-save")
         manifest = await (await self.box()).save()
         spelled = {path: [entry.mode, entry.blob] for path, entry in manifest.items()}
         self.state = await self._job.world.blobs.put(canonical(spelled).encode())
+        point("after-save")
         return self.state
 
     async def close(self) -> None:

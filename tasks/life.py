@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 
 from drivers.process import this_process
 from governance.effects import Refused, Stop
-from governance.errors import DriverError, TakenOver
+from governance.errors import Damaged, DriverError, TakenOver
 from governance.failures import ended_by
 from governance.parts import Json
 from governance.pinned import Pinned
@@ -19,6 +19,7 @@ from governance.records import Claimed, PageMoved, RunRow
 from tasks.desk import Desk
 from tasks.endings import give_up, on_its_page
 from tasks.job import Job, current, enter
+from tasks.outbox import drain
 from tasks.people import collect_answers
 from tasks.waking import note_changes
 from tasks.watch import watched
@@ -37,11 +38,13 @@ async def take(item: str) -> AsyncGenerator[Job | Stop]:
     has followed ends without a word: the flow run's state is the newer one's to tell.
     """
     async with open_world() as world:
-        claimed = await claim(world, item)
-        if isinstance(claimed, Stop):
-            yield claimed
+        try:
+            job = await _taken(world, item)
+        except Damaged as error:
+            job = await _damaged(world, item, error)
+        if isinstance(job, Stop):
+            yield job
             return
-        job = await _begin(world, claimed)
         try:
             async with watched(job):
                 yield job
@@ -50,6 +53,21 @@ async def take(item: str) -> AsyncGenerator[Job | Stop]:
         finally:
             if job.desk:
                 await job.desk.close()
+
+
+async def _taken(world: World, item: str) -> Job | Stop:
+    claimed = await claim(world, item)
+    return claimed if isinstance(claimed, Stop) else await _begin(world, claimed)
+
+
+async def _damaged(world: World, item: str, error: Damaged) -> Stop:
+    """End an item whose record cannot be believed: nothing is done on the strength of it, and people are told."""
+    row = await world.store.item(item)
+    assert row is not None
+    stop = Stop("damaged", str(error))
+    await give_up(world, row, stop)
+    await drain(world)
+    return stop
 
 
 async def claim(world: World, item: str) -> Claimed | Stop:

@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.logging import get_logger
 from prefect.states import AwaitingRetry
 
+from drivers.crash import point
 from governance.approvals import plain
 from governance.records import Outgoing, OutgoingKind
 from tasks.notices import notify
@@ -64,7 +65,9 @@ async def _tell(world: World, due: Outgoing) -> bool:
         case "restart":
             await _restart(due)
         case "notice":
+            point("before-notice")
             await notify(world, due)
+            point("after-notice")
         case _:
             await switch(due)
     return True
@@ -76,12 +79,14 @@ async def _dispatch(due: Outgoing) -> str:
     title = plain(str(due.payload["title"]))[:TITLE]
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(f"work/{loop}")
+        point("before-dispatch")
         run = await client.create_flow_run_from_deployment(
             deployment.id,
             name=f"{loop}: {title}",  # also while it waits for a worker
             parameters={"loop": loop, "item": item, "title": title},
             idempotency_key=due.key,
         )
+        point("after-dispatch")
     return str(run.id)
 
 
@@ -114,6 +119,8 @@ async def _resume(world: World, due: Outgoing) -> bool:
         except ObjectNotFound:
             return True
         if run.state_type == StateType.PAUSED:
+            point("before-resume")
             answer = await client.resume_flow_run(UUID(item.flow_run), run_input=form_answer(asked))
+            point("after-resume")
             return answer.status.value == "ACCEPT"
         return item.status != "waiting"

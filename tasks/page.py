@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from governance.breaker import BreakerRow
 from governance.errors import StoreError
 from governance.memory import Store
-from governance.records import BreakerRow, ItemRow, PageMoved
+from governance.records import ItemRow, PageMoved
 from governance.statepage import people_of, state_page
 
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from prefect.input.actions import aread_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
 from pydantic import Field, create_model
 
+from drivers.crash import point
 from governance.answers import CHOICES, LATER, answer_in_form, meanings, said_in_form
 from governance.approvals import CLAIMED, form_markdown, moment
 from governance.parts import Json
@@ -95,6 +96,7 @@ async def wait_for_people(job: Job) -> None:
     shown = [(c, moment(c.asked_at), moment(c.deadline) if c.deadline else None) for c in cards]
     told = form_markdown(shown, changes_of(job))
     form = answers_form(cards).with_initial_data(description=told)
+    point("before-suspend")
     await asuspend_flow_run(wait_for_input=form, key=key)
 
 

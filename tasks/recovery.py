@@ -19,8 +19,7 @@ from prefect.input.actions import aread_flow_run_input
 
 from governance.effects import Stop
 from governance.pinned import Pinned
-from governance.records import Handed
-from governance.recovery import FlowState, Restart, Seen, care_of, silent
+from governance.recovery import FlowState, Handed, Restart, Seen, care_of, silent
 from tasks.endings import give_up
 from tasks.world import World, now_ms
 

@@ -8,6 +8,7 @@ from time import monotonic
 import uvicorn
 
 from demo.model.app import Provider
+from demo.model.bill import Bill
 from demo.model.brain import Options, brain_named, casting
 from demo.model.faults import faults_from
 from demo.model.knowledge import learned
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument(
         "--cache-minimum", type=int, default=1024, help="shortest prefix cached, in tokens"
     )
+    parser.add_argument("--bill", type=Path, help="a file that keeps the bill over a restart")
     told = parser.parse_args()
     options = Options(knowledge=learned(told.knowledge), cast=told.persona)
     provider = Provider(
@@ -45,6 +47,7 @@ def main() -> None:
         latency_s=told.latency_ms / 1000,
         faults=faults_from(told.faults),
         cache=PrefixCache(monotonic, told.cache_minimum),
+        bill=Bill(told.bill),
     )
     listening = socket.create_server((told.host, told.port))
     # asyncio sets this only on sockets whose protocol is spelled out, and `create_server` leaves it 0: without it

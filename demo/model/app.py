@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from demo.model.bill import PRICE_LIST, Account, Bill
+from demo.model.bill import PRICE_LIST, Bill
 from demo.model.brain import Brain
 from demo.model.faults import Fault, Faults
 from demo.model.prefix_cache import PrefixCache, TooManyBreakpoints, counted
@@ -39,6 +39,10 @@ class Provider:
     requests: deque[Json] = field(default_factory=lambda: deque[Json](maxlen=_REQUESTS_KEPT))
     number: int = 0
 
+    def __post_init__(self) -> None:
+        # After a restart ids go on, so that each stands on the bill once.
+        self.number = len(self.bill.messages)
+
     def app(self) -> Starlette:
         """The ASGI application: the Messages API, and the oracle's own paths, which begin with `/_`."""
         return Starlette(
@@ -47,6 +51,7 @@ class Provider:
                 Route("/v1/messages/count_tokens", self._known(self._count), methods=["POST"]),
                 Route("/v1/models", self._known(self._models), methods=["GET"]),
                 Route("/_bill", self._show_bill, methods=["GET"]),
+                Route("/_messages", self._show_charged, methods=["GET"]),
                 Route("/_faults", self._set_faults, methods=["POST"]),
                 Route("/_faults", self._show_faults, methods=["GET"]),
                 Route("/_faults", self._clear_faults, methods=["DELETE"]),
@@ -84,14 +89,12 @@ class Provider:
             return _error(400, "invalid_request_error", str(exc))
         self.number += 1
         message = message_of(self.brain(body), body, tokens, self.number)
-        account = self.bill.charge(
-            str(body["model"]), tokens, int(message["usage"]["output_tokens"])
+        self.bill.charge(
+            message["id"], str(body["model"]), tokens, int(message["usage"]["output_tokens"])
         )
-        return await self._deliver(message, fault, account, streamed=body.get("stream") is True)
+        return await self._deliver(message, fault, streamed=body.get("stream") is True)
 
-    async def _deliver(
-        self, message: Json, fault: Fault | None, account: Account, *, streamed: bool
-    ) -> Response:
+    async def _deliver(self, message: Json, fault: Fault | None, *, streamed: bool) -> Response:
         if fault:
             await asyncio.sleep(_HANG_S if fault.kind == "hang" else fault.seconds)
             if fault.kind == "html":
@@ -99,7 +102,8 @@ class Provider:
                 return Response(page, media_type="text/html")
             _alter(message, fault)
         whole = fault is None or fault.kind in ("slow", "stop", "odd_block")
-        account.answered += whole
+        if whole:
+            self.bill.answered(message["id"])
         headers = {"request-id": f"req_{message['id']}"}
         if streamed:
             events = _events(message, None if whole else fault)
@@ -131,6 +135,9 @@ class Provider:
 
     async def _show_bill(self, request: Request) -> Response:
         return JSONResponse(self.bill.as_json())
+
+    async def _show_charged(self, request: Request) -> Response:
+        return JSONResponse(self.bill.messages)
 
     async def _show_requests(self, request: Request) -> Response:
         return JSONResponse(list(self.requests))

@@ -3,7 +3,9 @@
 Its own price list and its own arithmetic, in whole pico-USD: the oracle our ledger is compared with.
 """
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from demo.model.prefix_cache import Tokens
 from demo.model.view import Json
@@ -35,12 +37,48 @@ class Account:
 
 @dataclass
 class Bill:
-    """The running bill of this process, by model. Calls turned away (4xx, 5xx) cost nothing and are not on it."""
+    """The running bill, by model. Calls turned away (4xx, 5xx) cost nothing and are not on it.
 
+    With a file it outlives the process: a call is in the file before a byte of its answer is sent.
+    """
+
+    file: Path | None = None
     models: dict[str, Account] = field(default_factory=dict[str, Account])
+    messages: dict[str, Json] = field(default_factory=dict[str, Json])
+    """What each call cost and whether it was answered whole, by the id of its answer."""
 
-    def charge(self, model: str, tokens: Tokens, output: int) -> Account:
-        """Put one call on the bill; whoever delivers its answer whole adds one to `answered`."""
+    def __post_init__(self) -> None:
+        if self.file and self.file.exists():
+            for line in self.file.read_text().splitlines():
+                told = json.loads(line)
+                if "answered" in told:
+                    self._note_answered(told["answered"])
+                else:
+                    self._add(
+                        told["message"], told["model"], Tokens(**told["tokens"]), told["output"]
+                    )
+
+    def charge(self, message: str, model: str, tokens: Tokens, output: int) -> None:
+        """Put one call on the bill; whoever delivers its answer whole says so with `answered`."""
+        told = {"message": message, "model": model, "tokens": vars(tokens), "output": output}
+        self._write(told)
+        self._add(message, model, tokens, output)
+
+    def answered(self, message: str) -> None:
+        """The answer of that id is delivered whole."""
+        self._write({"answered": message})
+        self._note_answered(message)
+
+    def _write(self, told: Json) -> None:
+        if self.file:
+            with self.file.open("a") as file:
+                file.write(json.dumps(told) + "\n")
+
+    def _note_answered(self, message: str) -> None:
+        self.messages[message]["answered"] = True
+        self.models[self.messages[message]["model"]].answered += 1
+
+    def _add(self, message: str, model: str, tokens: Tokens, output: int) -> None:
         account = self.models.setdefault(model, Account())
         account.calls += 1
         account.input_tokens += tokens.plain
@@ -55,10 +93,9 @@ class Bill:
             tokens.cache_write_5m,
             tokens.cache_write_1h,
         )
-        account.cost_pico_usd += sum(
-            n * unit for n, unit in zip(amounts, PRICE_LIST[model], strict=True)
-        )
-        return account
+        cost = sum(n * unit for n, unit in zip(amounts, PRICE_LIST[model], strict=True))
+        account.cost_pico_usd += cost
+        self.messages[message] = {"model": model, "cost_pico_usd": cost, "answered": False}
 
     def as_json(self) -> Json:
         """Per model, and what it comes to in all."""

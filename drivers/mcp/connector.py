@@ -207,7 +207,7 @@ class McpConnector:
         from mcp.shared.exceptions import MCPError
         from mcp.types import HEADER_MISMATCH, UNSUPPORTED_PROTOCOL_VERSION
 
-        exchange.sent = True
+        exchange.begin()
         try:
             return await send(connection.session)
         except MCPError as error:

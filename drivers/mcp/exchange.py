@@ -8,6 +8,7 @@ connector believes this before it believes an error of the SDK.
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from drivers.crash import point
 from governance.conversation import ToolResult
 from governance.errors import DriverError
 
@@ -27,6 +28,11 @@ class Exchange:
     """What truly happened, where that is not the server's own answer."""
     renew: bool = False
     """The server refused the request unread because it no longer knows this session."""
+
+    def begin(self) -> None:
+        """The request goes out now."""
+        self.sent = True
+        point("before-tool-send")
 
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("mcp_exchange", default=None)

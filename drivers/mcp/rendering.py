@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from drivers.crash import point
 from governance.conversation import ToolResult
 from governance.guardrails import Screen
 from governance.parts import Json, canonical
@@ -31,6 +32,7 @@ def screen_of(credentials: Mapping[str, str]) -> Screen:
 
 def render(answer: CallToolResult, screen: Screen, max_bytes: int) -> ToolResult:
     """The answer as text of at most `max_bytes` UTF-8 bytes, without our credentials."""
+    point("after-tool-reply")
     structured = _structured(answer.structured_content)
     text = "\n".join(_line(block) for block in answer.content)
     if not answer.content and structured is not None:

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from drivers.crash import point
 from drivers.model.answer import Untrustworthy, reply_of
 from drivers.model.connections import shared_client
 from drivers.model.failures import failure_of
@@ -70,11 +71,14 @@ class AnthropicModel:
             Rejected: The same request will fail again, an exhausted spend limit included.
         """
         body = messages_body(request, self._cache)
+        point("before-model-send")
         if request.max_tokens > STREAM_OVER:
             work = self._streamed({**body, "stream": True}, timeout_s)
         else:
             work = self._whole(body, timeout_s)
-        return await self._judged(work, request.model, timeout_s)
+        reply = await self._judged(work, request.model, timeout_s)
+        point("after-model-reply")
+        return reply
 
     async def count(self, request: ModelRequest) -> int:
         """The provider's own estimate of the request's input tokens. Raises as `reply`; it is never billed."""

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from governance.errors import Damaged
 from governance.parts import canonical, digest
 from governance.ports import Blobs
 
@@ -42,8 +43,16 @@ class Bodies:
         blob = await self._blobs.put(data)
         return Body(blob, blob)
 
-    async def get(self, column: str) -> Any:
-        """The value a column stands for. Raises `StoreError` when its blob is missing or changed."""
-        if column.startswith("sha256:"):
-            return json.loads(await self._blobs.get(column))
-        return json.loads(column)
+    async def get(self, column: str, expected: str | None = None) -> Any:
+        """The value a column stands for, of the digest `expected` that was noted beside it.
+
+        Raises `Damaged` when its blob is missing or changed, or when it is another value than was written.
+        """
+        large = column.startswith("sha256:")
+        found = column if large else digest(column)
+        if expected not in (None, found):
+            raise Damaged(
+                f"a value on record has digest {found!r}, and {expected!r} was noted when it was written: "
+                "the store was changed by something else. Restore it from a backup."
+            )
+        return json.loads(await self._blobs.get(column) if large else column)

@@ -4,9 +4,9 @@ from drivers.store import rows
 from drivers.store.outbox import send
 from drivers.store.pages import moved, note, write_page
 from drivers.store.sql import Sql
-from governance.breaker import REMEMBERED, Ending
+from governance.breaker import REMEMBERED, BreakerRow, Ending
 from governance.errors import StoreError
-from governance.records import BreakerRow, PageMoved
+from governance.records import PageMoved
 
 _ASKED = "j.kind = 'model' AND l.status <> 'failed'"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from drivers.crash import point
 from drivers.store.sql import Row, Sql, Value
 from drivers.store.worker import Job, Worker
 from governance.errors import StoreError
@@ -136,6 +137,7 @@ class Database:
                 for job in jobs:
                     if job.wanted():
                         self._try(sql, job)
+                point("in-commit")
                 self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             if self._writer.in_transaction:

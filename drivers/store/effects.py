@@ -5,7 +5,7 @@ can vouch for is a doubt; else every budget holds its worst case and the try is 
 is the only place where the world is touched.
 """
 
-from drivers.store import checks, money, tries
+from drivers.store import checks, money, restored, tries
 from drivers.store.bodies import Body
 from drivers.store.doubts import resolve
 from drivers.store.journal import Asked, Done, note_intent, on_record
@@ -25,12 +25,11 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
     if refused is not None:
         return refused
     last = _last_try(sql, intent) if recorded is not None else None
-    if last is not None and last["status"] == "unknown" and not intent.repeatable:
-        doubt = resolve(sql, intent, args, last)
-        if doubt is not None:
-            return doubt
-    if last is not None and (until := tries.not_before(last)) > intent.now:
-        return Early(until)
+    if not intent.repeatable:
+        last = restored.assume(sql, intent, asked, last)
+    not_yet = _not_yet(sql, intent, args, last) if last is not None else None
+    if not_yet is not None:
+        return not_yet
     refused = checks.proven(sql, intent) or checks.permitted(sql, intent, args)
     if refused is not None:
         return refused
@@ -41,6 +40,18 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
     checks.use_card(sql, intent)
     note_intent(sql, asked, rule=intent.rule, attempt=attempt, now=intent.now)
     return Admitted(attempt, tries.open_try(sql, intent, attempt))
+
+
+def _not_yet(
+    sql: Sql, intent: Intent, args: Body, last: Row
+) -> Refused | InDoubt | Early | Done | None:
+    """Why the try before does not let it start now: nobody can vouch for that one, or its moment has not come."""
+    doubted = last["status"] == "unknown" and not intent.repeatable
+    doubt = resolve(sql, intent, args, last) if doubted else None
+    if doubt is not None:
+        return doubt
+    until = tries.not_before(last)
+    return Early(until) if until > intent.now else None
 
 
 def _last_try(sql: Sql, intent: Intent) -> Row | None:

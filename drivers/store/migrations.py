@@ -64,6 +64,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             "UPDATE cards SET answer = 'abandon' WHERE kind = 'in_doubt' AND answer = 'reject'",
         ),
     ),
+    Migration(
+        "0004-restores",
+        (
+            "CREATE TABLE restores (epoch BIGINT NOT NULL PRIMARY KEY, taken_at BIGINT NOT NULL,"
+            " restored_at BIGINT NOT NULL, said_by TEXT NOT NULL)",
+            "CREATE TABLE restored (item TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL)",
+        ),
+    ),
 )
 
 

@@ -17,12 +17,12 @@ _gate = threading.Lock()
 
 def open_store(url: str, blobs: Blobs) -> SqliteStore:
     """A store of its own, brought up to date. Raises `StoreError` (newer database, no right, unknown URL)."""
-    return SqliteStore(Database(_path(url), _prepare), blobs)
+    return SqliteStore(Database(path_of(url), _prepare), blobs)
 
 
 def store_at(url: str, blobs: str) -> SqliteStore:
     """The one store this process has at `url`, with its blobs in the directory `blobs`; opened on first use."""
-    path = _path(url)
+    path = path_of(url)
     with _gate:
         if path not in _open or not _open[path][1].connected:
             _open[path] = (blobs, open_store(url, DirectoryBlobs(Path(blobs))))
@@ -35,7 +35,8 @@ def store_at(url: str, blobs: str) -> SqliteStore:
     return store
 
 
-def _path(url: str) -> Path:
+def path_of(url: str) -> Path:
+    """The file a URL names. Raises `StoreError` for what is no store of this version."""
     parts = urlsplit(url)
     if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
         raise StoreError(

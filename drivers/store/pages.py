@@ -3,7 +3,7 @@
 from drivers.store import rows
 from drivers.store.money import add_budgets
 from drivers.store.sql import Sql
-from governance.errors import StoreError
+from governance.errors import Damaged, StoreError
 from governance.parts import digest as content_digest
 from governance.records import Budget, PageMoved, StatePage
 
@@ -28,14 +28,14 @@ def pin(sql: Sql, kind: str, name: str, body: str, *, by: str, now: int) -> str:
 
 
 def definition(sql: Sql, digest: str) -> str:
-    """A pinned body. Raises `StoreError` when it is not there or not what its digest says."""
+    """A pinned body. Raises `Damaged` when it is not there or not what its digest says."""
     row = sql.one("SELECT body FROM definitions WHERE digest = :digest", digest=digest)
     if row is None:
-        raise StoreError(f"definition {digest!r} is not in the store. Restore it from a backup.")
+        raise Damaged(f"definition {digest!r} is not in the store. Restore it from a backup.")
     body: str = row["body"]
     held = content_digest(body)
     if held != digest:
-        raise StoreError(
+        raise Damaged(
             f"definition {digest!r} holds text of digest {held!r}: it was changed in the "
             "store. Restore it from a backup."
         )

@@ -12,8 +12,8 @@ from drivers.store.tries import End, lose_try
 from governance.effects import Stop
 from governance.errors import StoreError
 from governance.parts import Json
-from governance.records import Handed, PageMoved, RunRow
-from governance.recovery import Restart, restart_prefix
+from governance.records import PageMoved, RunRow
+from governance.recovery import Handed, Restart, restart_prefix
 
 
 def handed_out(sql: Sql) -> tuple[Handed, ...]:

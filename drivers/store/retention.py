@@ -4,7 +4,7 @@ import json
 
 from drivers.store.sql import Sql
 from governance.parts import canonical
-from governance.records import Forgotten, InUse
+from governance.upkeep import Forgotten, InUse
 
 GONE = canonical({"gone": "by retention"})
 """What stands where the arguments of a call were."""

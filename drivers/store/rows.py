@@ -5,10 +5,10 @@ import json
 from drivers.store.bodies import Bodies
 from drivers.store.journal import Done
 from drivers.store.sql import Row
+from governance.breaker import BreakerRow
 from governance.conversation import Usage
 from governance.effects import Evidence, Place, Principal, Recorded, Stop
 from governance.records import (
-    BreakerRow,
     Budget,
     Card,
     Entry,
@@ -67,8 +67,12 @@ async def entry(bodies: Bodies, row: Row) -> Entry:
     return Entry(
         key=row["key"], place=place_of(row), kind=row["kind"], name=row["name"],
         status=row["status"], head_before=row["head"], head_after=row["head_after"] or "",
-        args=await bodies.get(row["args"]),
-        result=await bodies.get(row["result"]) if row["result"] is not None else None,
+        args=await bodies.get(row["args"], row["args_digest"]),
+        result=(
+            await bodies.get(row["result"], row["result_digest"])
+            if row["result"] is not None
+            else None
+        ),
         labels=tuple(json.loads(row["labels"] or "[]")), tree=row["tree"], state=row["state"],
         attempts=row["attempts"],
     )  # fmt: skip
@@ -78,8 +82,9 @@ async def recorded(bodies: Bodies, done: Done) -> Recorded:
     """What a done effect gives its asker."""
     row = done.row
     return Recorded(
-        result=await bodies.get(row["result"]), labels=tuple(json.loads(row["labels"])),
-        tree=row["tree"], head=row["head"], args=await bodies.get(row["args"]), kind=row["kind"],
+        result=await bodies.get(row["result"], row["result_digest"]),
+        labels=tuple(json.loads(row["labels"])), tree=row["tree"], head=row["head"],
+        args=await bodies.get(row["args"], row["args_digest"]), kind=row["kind"],
         head_after=row["head_after"],
     )  # fmt: skip
 
@@ -88,7 +93,7 @@ async def card(bodies: Bodies, row: Row) -> Card:
     """A card, its bodies fetched."""
     return Card(
         card=row["card"], item=row["item"], run=row["run"], loop=row["loop"], kind=row["kind"],
-        key=row["key"], tool=row["tool"], arguments=await bodies.get(row["arguments"]),
+        key=row["key"], tool=row["tool"], arguments=await bodies.get(row["arguments"], row["args_digest"]),
         tool_digest=row["tool_digest"], policy_digest=row["policy_digest"], tree=row["tree"],
         by=Principal(**json.loads(row["principal"])), why=row["why"],
         evidence=tuple(Evidence(**e) for e in json.loads(row["evidence"])), cost=row["cost"],

@@ -4,33 +4,22 @@ Every method hands one piece of work to the writer or the reader thread and wait
 in the modules beside this one. Large values are put away before the transaction and fetched after it.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from functools import wraps
-from types import CoroutineType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Sequence
 
 from drivers.store import (
-    breakers,
     effects,
-    housekeeping,
     lives,
-    pages,
     people,
     reading,
-    recovery,
-    retention,
     rows,
     settling,
-    triggers,
 )
 from drivers.store.bodies import Bodies, Body
 from drivers.store.connection import Database
-from drivers.store.items import Taken, advance, claim, close, journal_of, posted, stop_item
+from drivers.store.items import Taken, claim, journal_of
 from drivers.store.journal import Asked, Done, Result
-from drivers.store.outbox import sent, unsent
-from drivers.store.runs import end_run, found, open_run
-from drivers.store.sql import Row, Sql
+from drivers.store.sql import Row
+from drivers.store.transactions import Transactions
 from governance.answers import Answer, vouched
 from governance.effects import (
     Admission,
@@ -47,100 +36,13 @@ from governance.parts import Json
 from governance.ports import Blobs
 from governance.records import Card, Claimed, Entry
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def _writing(
-    work: Callable[Concatenate[Sql, P], T],
-) -> "Callable[Concatenate[SqliteStore, P], CoroutineType[Any, Any, T]]":
-    @wraps(work)
-    async def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> T:
-        return await store.write(lambda sql: work(sql, *args, **kwargs))
-
-    return method
-
-
-def _reading(
-    work: Callable[Concatenate[Sql, P], T],
-) -> "Callable[Concatenate[SqliteStore, P], CoroutineType[Any, Any, T]]":
-    @wraps(work)
-    async def method(store: "SqliteStore", *args: P.args, **kwargs: P.kwargs) -> T:
-        return await store.read(lambda sql: work(sql, *args, **kwargs))
-
-    return method
-
-
-class SqliteStore:
+class SqliteStore(Transactions):
     """`governance.memory.Store` on one SQLite file; one instance serves every thread and event loop of a process."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
-        self._database, self._bodies = database, Bodies(blobs)
-
-    async def write(self, work: Callable[[Sql], T]) -> T:
-        """Do the work in a transaction; durable when this returns."""
-        return await asyncio.wrap_future(self._database.write(work))
-
-    async def read(self, work: Callable[[Sql], T]) -> T:
-        """Do the work on a snapshot."""
-        return await asyncio.wrap_future(self._database.read(work))
-
-    @property
-    def connected(self) -> bool:
-        """False once it was disconnected."""
-        return not self._database.closed
-
-    def disconnect(self) -> None:
-        """Finish what is under way and let go of the file. Safe to repeat."""
-        self._database.close()
-
-    pin = _writing(pages.pin)
-    definition = _reading(pages.definition)
-    state = _reading(reading.state)
-    correct = _writing(pages.correct)
-    audit = _reading(reading.audit)
-    budget = _reading(reading.budget)
-    put_cap = _writing(pages.put_cap)
-
-    open_run = _writing(open_run)
-    found = _writing(found)
-    end_run = _writing(end_run)
-    run = _reading(reading.run)
-    runs = _reading(reading.runs)
-
-    run_of = _reading(triggers.run_of)
-    calendar = _writing(triggers.calendar)
-    deal_with = _writing(triggers.deal_with)
-    beats = _reading(triggers.beats)
-    deliver = _writing(triggers.deliver)
-    end_stuck = _writing(triggers.end_stuck)
-    breaker = _reading(breakers.open_breaker)
-    endings = _reading(breakers.endings)
-    trip = _writing(breakers.trip)
-    resume = _writing(breakers.resume)
-
-    advance = _writing(advance)
-    stop = _writing(stop_item)
-    posted = _writing(posted)
-    close = _writing(close)
-    item = _reading(reading.item)
-    items = _reading(reading.items)
-    evidence = _reading(reading.evidence)
-
-    fail = _writing(settling.fail)
-    process_of = _reading(lives.process_of)
-    receipt = _reading(reading.receipt)
-    ledger = _reading(reading.ledger)
-
-    sweep = _writing(housekeeping.sweep)
-    in_use = _reading(retention.in_use)
-    forget = _writing(retention.forget)
-    handed_out = _reading(recovery.handed_out)
-    restart = _writing(recovery.restart)
-    give_up = _writing(recovery.give_up)
-    give_up_run = _writing(recovery.give_up_run)
-    outbox = _reading(unsent)
-    sent = _writing(sent)
+        super().__init__(database)
+        self._bodies = Bodies(blobs)
 
     def receipt_now(self, key: str) -> str | None:
         """`receipt` for callers without an event loop."""
@@ -154,7 +56,8 @@ class SqliteStore:
         taken = await self.write(
             lambda sql: claim(
                 sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives, process=process,
-            )
+            ),
+            "claim",
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 
@@ -174,7 +77,7 @@ class SqliteStore:
     async def intend(self, intent: Intent) -> Admission:
         """T4: all checks and all holds, or a refusal value; the ledger row is open when it returns Admitted."""
         args = await self._bodies.put(intent.args)
-        admission = await self.write(lambda sql: effects.intend(sql, intent, args))
+        admission = await self.write(lambda sql: effects.intend(sql, intent, args), "intend")
         if isinstance(admission, Done):
             return await rows.recorded(self._bodies, admission)
         return admission
@@ -182,7 +85,9 @@ class SqliteStore:
     async def done(self, place: Place, attempt: int, settlement: Settlement) -> Recorded:
         """T5: settle; the first `done` is the result, a later one is kept as `late` and gets the first's."""
         body = await self._bodies.put(settlement.result)
-        done = await self.write(lambda sql: settling.done(sql, place, attempt, settlement, body))
+        done = await self.write(
+            lambda sql: settling.done(sql, place, attempt, settlement, body), "done"
+        )
         return await rows.recorded(self._bodies, done)
 
     async def record(
@@ -193,7 +98,9 @@ class SqliteStore:
         """A journal row with no effect outside (a `step`, a refusal, a verdict); the first wins."""
         asked = Asked(place, kind, name, head, await self._bodies.put(args))
         kept = Result(await self._bodies.put(result), head_after, labels, evidence=evidence)
-        done = await self.write(lambda sql: settling.record(sql, asked, kept, fence=fence, now=now))
+        done = await self.write(
+            lambda sql: settling.record(sql, asked, kept, fence=fence, now=now), "record"
+        )
         return await rows.recorded(self._bodies, done)
 
     async def ask(self, card: Card, *, notice: Json, fence: int) -> Card:
@@ -201,7 +108,7 @@ class SqliteStore:
         diff = await self._bodies.put(card.diff) if card.diff is not None else None
         facts = await self._bodies.put(card.facts) if card.facts is not None else None
         question = people.Question(card, await self._bodies.put(card.arguments), diff, facts)
-        row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence))
+        row = await self.write(lambda sql: people.ask(sql, question, notice, fence=fence), "ask")
         return await rows.card(self._bodies, row)
 
     async def answer(
@@ -212,7 +119,8 @@ class SqliteStore:
         row = await self.write(
             lambda sql: people.answer(
                 sql, card, answer=answer, by=by, reason=reason, now=now, result=gave
-            )
+            ),
+            "answer",
         )
         return await rows.card(self._bodies, row)
 

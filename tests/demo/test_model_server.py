@@ -202,3 +202,25 @@ def test_the_maker_over_http_asks_for_the_command_of_its_brief(url: str):
         ("workspace__run", {"command": VERIFY})
     ]
     assert answer["stop_reason"] == "tool_use"
+
+
+def test_a_bill_in_a_file_goes_on_after_a_restart(tmp_path: Path):
+    """Killed in mid-answer it has charged what was not answered, and every answer stands on it by its id."""
+    bill = ("--bill", str(tmp_path / "bill.jsonl"))
+    with running(*bill) as base:
+        first = call(base, "/v1/messages", request("hello"))[1]["id"]
+        call(base, "/_faults", [{"kind": "html"}])
+        with pytest.raises(json.JSONDecodeError):
+            call(base, "/v1/messages", request("hello"))
+        told = call(base, "/_bill")[1]
+        assert (told["calls"], told["answered"]) == (2, 1)
+    with running(*bill) as base:
+        assert call(base, "/_bill")[1] == told
+        again = call(base, "/v1/messages", request("hello"))[1]["id"]
+        charged = call(base, "/_messages")[1]
+        assert len(charged) == 3
+        assert [charged[i]["answered"] for i in (first, again)] == [True, True]
+        assert (
+            sum(c["cost_pico_usd"] for c in charged.values())
+            == (call(base, "/_bill")[1]["cost_pico_usd"])
+        )

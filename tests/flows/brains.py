@@ -13,6 +13,7 @@ from demo.model.checker import verdict
 from demo.model.view import Json, Move, View, view_of
 
 _PART = re.compile(r"^Play: ([\w-]+)$", re.MULTILINE)
+_TICKET = re.compile(r"NW-\d+")
 LONG = "the customer waits " * 60
 
 
@@ -89,6 +90,36 @@ def learn(view: View) -> Move:
     return Move(f"I learned: {view.calls[-1].result[:200]}")
 
 
+def hand_out(view: View) -> Move:
+    """Hands a ticket to each of its two delegates at once, then asks for a label, then ends."""
+    if not view.calls:
+        tasks = {"writer": "Answer ticket NW-101.", "reader": "Answer ticket NW-102."}
+        return Move("Both.", tuple((name, {"task": task}) for name, task in tasks.items()))
+    if not view.made("linear__label_ticket"):
+        return Move("Now the label.", (("linear__label_ticket", {"id": "NW-101", "label": "bug"}),))
+    return Move("\n".join(f"{c.name}: {c.result[:80]}" for c in view.calls))
+
+
+def say_so(view: View) -> Move:
+    """Reads the ticket its brief names, comments on it, and says so."""
+    ticket = _TICKET.search(view.brief)
+    known = {"id": ticket[0] if ticket else "NW-104"}
+    if not view.calls:
+        return Move("I read it.", (("linear__get_ticket", known),))
+    if not view.made("linear__comment_ticket"):
+        return Move("I answer.", (("linear__comment_ticket", {**known, "body": "Seen."}),))
+    return Move(f"Answered {known['id']}.")
+
+
+def long_winded(view: View) -> Move:
+    """Says more than a row holds, reads a ticket, asks for a label, and ends."""
+    if not view.calls:
+        return Move(LONG * 10, (("linear__get_ticket", {"id": "NW-101"}),))
+    if not view.made("linear__label_ticket"):
+        return Move("Now the label.", (("linear__label_ticket", {"id": "NW-101", "label": "bug"}),))
+    return Move("Labelled.")
+
+
 def idle(view: View) -> Move:
     """Done, at once."""
     return Move("I did nothing.")
@@ -112,6 +143,9 @@ PARTS: dict[str, Callable[[View], Move]] = {
     "compact-and-ask": compact_and_ask,
     "forget": forget,
     "learn": learn,
+    "hand-out": hand_out,
+    "long-winded": long_winded,
+    "say-so": say_so,
     "idle": idle,
     "reject": refuse,
     "babble": babble,

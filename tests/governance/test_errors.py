@@ -7,6 +7,7 @@ import pytest
 
 from governance import errors
 from governance.errors import (
+    Damaged,
     DefinitionError,
     Diverged,
     DriverError,
@@ -22,6 +23,7 @@ EVERY = (
     LoopError("broken"),
     DefinitionError(("loops/a.yaml:3: name: is missing", "org.yaml:1: models: is empty")),
     StoreError("store 'x' is gone"),
+    Damaged("blob 'x' is missing"),
     Diverged("i1-0-lead-0-0", "a model call", "a tool call"),
     TakenOver("item 'i1' was taken over"),
     DriverError("model 'm'", "it failed"),

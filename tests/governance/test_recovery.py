@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.effects import Stop
-from governance.records import Handed
 from governance.recovery import (
     SETTLED_MS,
     SILENCE_MS,
     STUCK_MS,
     FlowState,
+    Handed,
     Restart,
     Seen,
     care_of,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from governance.records import Forgotten
+from governance.upkeep import Forgotten
 from tests.drivers.store.story import Story, card_for, settled
 
 BIG = "word " * 5000

@@ -1,0 +1,129 @@
+"""Which of the store's methods are one piece of SQL, with nothing to put away before or to fetch after?"""
+
+import asyncio
+from collections.abc import Callable
+from functools import wraps
+from types import CoroutineType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from drivers.crash import point
+from drivers.store import (
+    breakers,
+    housekeeping,
+    lives,
+    pages,
+    recovery,
+    retention,
+    settling,
+    triggers,
+)
+from drivers.store import reading as looks
+from drivers.store.connection import Database
+from drivers.store.items import advance, close, posted, stop_item
+from drivers.store.outbox import sent, unsent
+from drivers.store.runs import end_run, found, open_run
+from drivers.store.sql import Sql
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def writing(
+    work: Callable[Concatenate[Sql, P], T], named: str | None = None
+) -> "Callable[Concatenate[Transactions, P], CoroutineType[Any, Any, T]]":
+    """A method that does the work in a transaction; a named one may be crashed around."""
+
+    @wraps(work)
+    async def method(store: "Transactions", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.write(lambda sql: work(sql, *args, **kwargs), named)
+
+    return method
+
+
+def reading(
+    work: Callable[Concatenate[Sql, P], T],
+) -> "Callable[Concatenate[Transactions, P], CoroutineType[Any, Any, T]]":
+    """A method that does the work on a snapshot."""
+
+    @wraps(work)
+    async def method(store: "Transactions", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda sql: work(sql, *args, **kwargs))
+
+    return method
+
+
+class Transactions:
+    """One SQLite file as one piece of work after the other, and the methods that are no more than that."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, work: Callable[[Sql], T], named: str | None = None) -> T:
+        """Do the work in a transaction; durable when this returns. A named one may be crashed around."""
+        if named is None:
+            return await asyncio.wrap_future(self._database.write(work))
+        point(f"before-{named}")
+        value = await asyncio.wrap_future(self._database.write(work))
+        point(f"after-{named}")
+        return value
+
+    async def read(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on a snapshot."""
+        return await asyncio.wrap_future(self._database.read(work))
+
+    @property
+    def connected(self) -> bool:
+        """False once it was disconnected."""
+        return not self._database.closed
+
+    def disconnect(self) -> None:
+        """Finish what is under way and let go of the file. Safe to repeat."""
+        self._database.close()
+
+    pin = writing(pages.pin)
+    definition = reading(pages.definition)
+    state = reading(looks.state)
+    correct = writing(pages.correct)
+    audit = reading(looks.audit)
+    budget = reading(looks.budget)
+    put_cap = writing(pages.put_cap)
+
+    open_run = writing(open_run, "open")
+    found = writing(found, "found")
+    end_run = writing(end_run, "end")
+    run = reading(looks.run)
+    runs = reading(looks.runs)
+
+    run_of = reading(triggers.run_of)
+    calendar = writing(triggers.calendar)
+    deal_with = writing(triggers.deal_with)
+    beats = reading(triggers.beats)
+    deliver = writing(triggers.deliver)
+    end_stuck = writing(triggers.end_stuck)
+    breaker = reading(breakers.open_breaker)
+    endings = reading(breakers.endings)
+    trip = writing(breakers.trip)
+    resume = writing(breakers.resume)
+
+    advance = writing(advance, "advance")
+    stop = writing(stop_item)
+    posted = writing(posted, "posted")
+    close = writing(close, "close")
+    item = reading(looks.item)
+    items = reading(looks.items)
+    evidence = reading(looks.evidence)
+
+    fail = writing(settling.fail, "fail")
+    process_of = reading(lives.process_of)
+    receipt = reading(looks.receipt)
+    ledger = reading(looks.ledger)
+
+    sweep = writing(housekeeping.sweep, "sweep")
+    in_use = reading(retention.in_use)
+    forget = writing(retention.forget)
+    handed_out = reading(recovery.handed_out)
+    restart = writing(recovery.restart)
+    give_up = writing(recovery.give_up)
+    give_up_run = writing(recovery.give_up_run)
+    outbox = reading(unsent)
+    sent = writing(sent, "sent")

@@ -1,0 +1,58 @@
+"""`loops backup` copies a store in use, and `loops restore` says what is in doubt then."""
+
+import json
+from pathlib import Path
+
+from tests.cli.filled import Filled, invoke
+
+
+def elsewhere(morning: Filled, home: Path) -> dict[str, str]:
+    """An environment whose store is not there yet."""
+    return {
+        **morning.environment,
+        "LOOPRAIL_STORE_URL": f"sqlite://{home}/store.db",
+        "LOOPRAIL_BLOBS": f"{home}/blobs",
+    }
+
+
+def test_a_store_is_backed_up_while_it_is_open_and_brought_back(morning: Filled, tmp_path: Path):
+    backup = tmp_path / "b"
+    said = morning.run("backup", backup).output
+    assert said.startswith(f"Backed up to {backup}: store.db and ")
+    whole = morning.json("restore", backup, "--check")
+    assert whole["directory"] == str(backup)
+
+    new = elsewhere(morning, tmp_path / "new")
+    done = invoke(new, "restore", backup, "--as", "noor")
+    assert done.exit_code == 0, done.output
+    assert f"Restored from {backup}, taken " in done.output
+    assert "2 items were open. Each is dispatched anew; a person says first" in done.output
+    listed = invoke(new, "inbox", "--all").output
+    assert morning.waiting in listed
+    assert morning.fresh in listed
+
+
+def test_a_restore_names_what_was_under_way(morning: Filled, tmp_path: Path):
+    morning.run("backup", tmp_path / "b")
+    new = elsewhere(morning, tmp_path / "new")
+    told = json.loads(invoke(new, "restore", tmp_path / "b", "--json").stdout)
+    assert told["epoch"] == 1
+    assert set(told["items"]) == {morning.waiting, morning.fresh}
+
+
+def test_nothing_is_overwritten_by_either(morning: Filled, tmp_path: Path):
+    morning.run("backup", tmp_path / "b")
+    again = morning.run("backup", tmp_path / "b")
+    assert again.exit_code != 0
+    assert "is not empty" in str(again.exception)
+    back = morning.run("restore", tmp_path / "b")
+    assert back.exit_code != 0
+    assert "is there already; nothing was restored" in str(back.exception)
+
+
+def test_a_backup_that_is_not_whole_is_told_apart(morning: Filled, tmp_path: Path):
+    morning.run("backup", tmp_path / "b")
+    (tmp_path / "b" / "manifest.json").unlink()
+    checked = morning.run("restore", tmp_path / "b", "--check")
+    assert checked.exit_code != 0
+    assert "is no whole backup" in str(checked.exception)

@@ -1,0 +1,107 @@
+"""What the store holds was changed by something else: does anybody act on it?"""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from governance.errors import Damaged, Diverged
+from tests.drivers.store.story import Story, card_for, settled, store_in
+
+LARGE = {"text": "x" * 20_000}
+
+
+@pytest.fixture
+async def story(tmp_path: Path) -> Story:
+    """One item with a small and a large result on record."""
+    story = Story(store_in(tmp_path))
+    await story.open_run()
+    (item,) = await story.find("a")
+    await story.claim(item.item)
+    await story.admit(0)
+    await story.store.done(story.place(0), 1, settled())
+    await story.admit(1)
+    await story.store.done(story.place(1), 1, settled(result=LARGE))
+    return story
+
+
+def tamper(directory: Path, statement: str) -> None:
+    """What somebody with the file can do."""
+    with sqlite3.connect(directory / "store.db", timeout=10) as db:
+        assert db.execute(statement).rowcount >= 1
+    db.close()
+
+
+def key(step: int) -> str:
+    return f"key LIKE '%-lead-{step}-0'"
+
+
+CHANGES = {
+    "another result": f'UPDATE journal SET result = \'{{"text":"merged"}}\' WHERE {key(0)}',
+    "another digest": f"UPDATE journal SET result_digest = 'sha256:0' WHERE {key(0)}",
+    "another arguments": f'UPDATE journal SET args = \'{{"state":"all"}}\' WHERE {key(0)}',
+    "two results swapped": (
+        f"UPDATE journal SET result = (SELECT result FROM journal WHERE {key(1)}) WHERE {key(0)}"
+    ),
+    "a blob in place of a value": "UPDATE journal SET result = 'sha256:"
+    + "0" * 64
+    + f"' WHERE {key(0)}",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_row_that_was_changed_gives_nobody_its_result(
+    story: Story, tmp_path: Path, change: str
+) -> None:
+    tamper(tmp_path, CHANGES[change])
+    with pytest.raises(Damaged, match=r"noted when it was written"):
+        await story.store.entries(story.item)
+    with pytest.raises(Damaged):
+        await story.claim(now=9000)
+    with pytest.raises((Damaged, Diverged)):
+        await story.store.intend(story.intent(0, fence=story.fence + 1))
+
+
+@pytest.mark.parametrize("what", ["flipped", "missing", "swapped"])
+async def test_a_blob_that_was_changed_gives_nobody_its_content(
+    story: Story, tmp_path: Path, what: str
+) -> None:
+    (blob,) = (tmp_path / "blobs").glob("??/??/*")
+    match what:
+        case "flipped":
+            content = bytearray(blob.read_bytes())
+            content[100] ^= 1
+            blob.write_bytes(content)
+        case "missing":
+            blob.unlink()
+        case _:
+            blob.write_text('{"text":"merged"}')
+    with pytest.raises(Damaged, match=r"missing below|was changed on disk"):
+        await story.store.entries(story.item)
+
+
+async def test_a_head_that_was_changed_is_another_conversation(
+    story: Story, tmp_path: Path
+) -> None:
+    tamper(tmp_path, f"UPDATE journal SET head = 'sha256:{'b' * 64}' WHERE {key(0)}")
+    with pytest.raises(Diverged):
+        await story.store.intend(story.intent(0))
+
+
+async def test_a_card_does_not_show_other_arguments_than_those_an_approval_is_for(
+    story: Story, tmp_path: Path
+) -> None:
+    intent = story.intent(2, repeatable=False, name="github.merge_pull_request", args={"number": 3})
+    await story.store.ask(card_for(intent), notice={"kind": "card"}, fence=story.fence)
+    tamper(tmp_path, "UPDATE cards SET arguments = '{\"number\":4}'")
+    with pytest.raises(Damaged):
+        await story.store.cards(item=story.item)
+
+
+async def test_a_definition_that_was_changed_is_followed_by_nobody(
+    story: Story, tmp_path: Path
+) -> None:
+    digest = await story.store.pin("loop", "triage", "name: triage", by="noor", now=1)
+    tamper(tmp_path, "UPDATE definitions SET body = 'name: other'")
+    with pytest.raises(Damaged, match=r"was changed in the store"):
+        await story.store.definition(digest)
