@@ -28,6 +28,10 @@ class Body:
         return cls(column, column if column.startswith("sha256:") else digest(column))
 
 
+GONE = canonical({"gone": "by retention"})
+"""What stands where a value was that retention has dropped; its digest stays."""
+
+
 class Bodies:
     """Values in and out of columns, over one blob store."""
 
@@ -46,11 +50,12 @@ class Bodies:
     async def get(self, column: str, expected: str | None = None) -> Any:
         """The value a column stands for, of the digest `expected` that was noted beside it.
 
-        Raises `Damaged` when its blob is missing or changed, or when it is another value than was written.
+        Raises `Damaged` when its blob is missing or changed, or when it is another value than was written and
+        not what retention leaves.
         """
         large = column.startswith("sha256:")
         found = column if large else digest(column)
-        if expected not in (None, found):
+        if column != GONE and expected not in (None, found):
             raise Damaged(
                 f"a value on record has digest {found!r}, and {expected!r} was noted when it was written: "
                 "the store was changed by something else. Restore it from a backup."

@@ -2,15 +2,16 @@
 
 import json
 
+from drivers.store.bodies import GONE
 from drivers.store.sql import Sql
 from governance.parts import canonical
 from governance.upkeep import Forgotten, InUse
 
-GONE = canonical({"gone": "by retention"})
-"""What stands where the arguments of a call were."""
-
 # Each column that may hold the digest of a blob: `bodies` puts values away, `state` names a manifest.
-_BODIES = (("journal", "args"), ("journal", "result"), ("cards", "arguments"), ("cards", "diff"))
+_BODIES = (
+    ("journal", "args"), ("journal", "result"), ("cards", "arguments"), ("cards", "diff"),
+    ("cards", "facts"), ("cards", "result"),
+)  # fmt: skip
 _STATES = (("journal", "state"), ("items", "state"))
 
 
@@ -42,9 +43,13 @@ def forget(sql: Sql, before: int) -> Forgotten:
         gone=GONE, before=before,
     )  # fmt: skip
     cards = sql.run(
-        f"UPDATE cards SET arguments = :gone, diff = NULL WHERE arguments <> :gone AND item{_CLOSED}",
+        f"UPDATE cards SET arguments = :gone, diff = NULL, facts = NULL, result = NULL WHERE arguments <> :gone AND item{_CLOSED}",
         gone=GONE, before=before,
     )  # fmt: skip
+    sql.run(
+        "UPDATE runs SET payload = NULL WHERE closed_at < :before AND payload IS NOT NULL",
+        before=before,
+    )
     items = 0
     for row in sql.all(
         "SELECT item, finding FROM items WHERE closed_at < :before AND (state IS NOT NULL"

@@ -30,7 +30,7 @@ def called(name: str) -> Counter[str]:
 
 
 def test_each_point_stands_once_in_the_code() -> None:
-    transactions = called("_writing") + called("write")
+    transactions = called("writing") + called("write")
     around = {f"{side}-{name}" for name in TRANSACTIONS for side in ("before", "after")}
     assert {n: transactions[n] for n in TRANSACTIONS} == dict.fromkeys(TRANSACTIONS, 1)
     assert called("point") == dict.fromkeys(set(POINTS) - around, 1)
