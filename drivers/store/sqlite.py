@@ -10,7 +10,7 @@ from functools import wraps
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from drivers.crash import point
+from drivers.crash import around
 from drivers.store import (
     breakers,
     effects,
@@ -78,12 +78,8 @@ class SqliteStore:
 
     async def write(self, work: Callable[[Sql], T], named: str | None = None) -> T:
         """Do the work in a transaction; durable when this returns. A named one may be crashed around."""
-        if named is None:
+        with around(named):
             return await asyncio.wrap_future(self._database.write(work))
-        point(f"before-{named}")
-        value = await asyncio.wrap_future(self._database.write(work))
-        point(f"after-{named}")
-        return value
 
     async def read(self, work: Callable[[Sql], T]) -> T:
         """Do the work on a snapshot."""
@@ -152,8 +148,7 @@ class SqliteStore:
         taken = await self.write(
             lambda sql: claim(
                 sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives, process=process,
-            ),
-            "claim",
+            ), "claim",
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 

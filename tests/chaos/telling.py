@@ -54,8 +54,8 @@ class Telling:
     """What the last housekeeping found to be sent."""
     stranded: list[str] = field(default_factory=list[str])
     """Final states of flow runs whose item was still open."""
-    said_no: bool = False
-    """A person found that an effect in doubt did happen, and said not to make it again."""
+    vouched: int = 0
+    """How often a person found that an effect in doubt did happen."""
 
     @property
     def store(self) -> Store:
@@ -184,11 +184,11 @@ class Telling:
     async def say_of_doubt(self, card: Card) -> None:
         """They look at the far side first, and never before the lost try can be on its way no more."""
         happened = any(c["key"] == card.key for c in self.truth.effects())
-        self.said_no |= happened
+        self.vouched += happened
         later = max(now_ms(), (card.not_before or 0) + 1)
         await self.store.answer(
-            card.card, answer="reject" if happened else "approve", by="noor", reason="I looked",
-            now=later,
+            card.card, answer="happened" if happened else "not-happened", by="noor",
+            reason="I looked", now=later,
         )  # fmt: skip
 
     async def run(self) -> RunRow:

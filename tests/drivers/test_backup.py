@@ -129,7 +129,7 @@ async def test_an_effect_that_may_not_be_repeated_is_put_before_a_person_first(
     )
 
     await story.store.answer(
-        doubt.card, answer="approve", by="noor", reason="I looked", now=row_over(merge)
+        doubt.card, answer="not-happened", by="noor", reason="I looked", now=row_over(merge)
     )
     assert await story.store.intend(merge) == Admitted(2, (await newest(story.store, merge)))
     await story.store.fail(
