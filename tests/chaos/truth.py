@@ -17,7 +17,7 @@ from governance.records import RunRow
 from tests.chaos.town import COUNTED, Town
 
 _IDS = re.compile(r"\b[irc][0-9a-f]{12}\b")
-_SLOT = re.compile(r"slot-[\w-]+")
+_SLOT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 _TOOK = re.compile(r"\b\d+\.\d+ ?s\b")
 TICK_S = 0.1
