@@ -8,7 +8,8 @@ here, described in tests/chaos/README.md, and a house test finds each of them on
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 TRANSACTIONS = (
@@ -34,6 +35,17 @@ def point(name: str) -> None:
     """We are at that point."""
     if _heard is not None:
         _heard(name)
+
+
+@contextmanager
+def around(transaction: str | None) -> Generator[None]:
+    """A point before the block and, when it ends well, one after it; none for a transaction without a name."""
+    if transaction is None:
+        yield
+        return
+    point(f"before-{transaction}")
+    yield
+    point(f"after-{transaction}")
 
 
 def listen(heard: Callable[[str], None] | None) -> None:

@@ -56,6 +56,18 @@ class GitRepository:
             f"ref '{ref}' of '{self.url}'", "no branch, tag or commit of that name upstream."
         )
 
+    async def hold(self, commit: str, ref: str) -> None:
+        """Have a commit that work started from, maybe on another machine; fetched only when it is not here.
+
+        Raises `Rejected` when `ref` leads to it no more, and as `fetch`.
+        """
+        async with held(self._lock):
+            await self._made()
+        known = await self._git.call("cat-file", "-e", f"{commit}^{{tree}}", codes=(0, 1, 128))
+        if known.code != 0:
+            await self.fetch(ref)
+            await self._tree(commit)
+
     async def files(self, treeish: str) -> Manifest:
         """The files of a commit or tree, contents in the blob store; submodules are left out.
 

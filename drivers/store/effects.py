@@ -25,8 +25,7 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
     if refused is not None:
         return refused
     last = _last_try(sql, intent) if recorded is not None else None
-    if not intent.repeatable:
-        last = restored.assume(sql, intent, asked, last)
+    last = restored.assume(sql, intent, asked, last)
     not_yet = _not_yet(sql, intent, args, last) if last is not None else None
     if not_yet is not None:
         return not_yet

@@ -61,7 +61,7 @@ def mark(sql: Sql, *, taken_at: int, by: str, now: int) -> Marked:
 
 def assume(sql: Sql, intent: Intent, asked: Asked, last: Row | None) -> Row | None:
     """The newest try of an effect that may not be repeated; in a restored item a lost one is assumed, once."""
-    if last is not None and last["status"] != "failed":
+    if intent.repeatable or (last is not None and last["status"] != "failed"):
         return last
     found = sql.one("SELECT epoch FROM restored WHERE item = :item", item=intent.place.owner)
     if found is None or _assumed(sql, intent.place.key, found["epoch"]):

@@ -56,8 +56,7 @@ class SqliteStore(Transactions):
         taken = await self.write(
             lambda sql: claim(
                 sql, item, flow_run=flow_run, now=now, lease=lease, max_lives=max_lives, process=process,
-            ),
-            "claim",
+            ), "claim",
         )  # fmt: skip
         return taken if isinstance(taken, Refused) else await self._claimed(taken)
 

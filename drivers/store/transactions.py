@@ -6,7 +6,7 @@ from functools import wraps
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from drivers.crash import point
+from drivers.crash import around
 from drivers.store import (
     breakers,
     housekeeping,
@@ -60,12 +60,8 @@ class Transactions:
 
     async def write(self, work: Callable[[Sql], T], named: str | None = None) -> T:
         """Do the work in a transaction; durable when this returns. A named one may be crashed around."""
-        if named is None:
+        with around(named):
             return await asyncio.wrap_future(self._database.write(work))
-        point(f"before-{named}")
-        value = await asyncio.wrap_future(self._database.write(work))
-        point(f"after-{named}")
-        return value
 
     async def read(self, work: Callable[[Sql], T]) -> T:
         """Do the work on a snapshot."""

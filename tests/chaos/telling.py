@@ -49,13 +49,14 @@ class Telling:
     """What goes wrong at the provider, from the firing on."""
     machine: dict[str, str] = field(default_factory=dict[str, str])
     """What the environment of later lives says otherwise, as on another machine."""
+    slot: str = ""
     heartbeat: str = ""
     unsent: list[str] = field(default_factory=list[str])
     """What the last housekeeping found to be sent."""
     stranded: list[str] = field(default_factory=list[str])
     """Final states of flow runs whose item was still open."""
-    said_no: bool = False
-    """A person found that an effect in doubt did happen, and said not to make it again."""
+    vouched: int = 0
+    """How often a person found that an effect in doubt did happen."""
 
     @property
     def store(self) -> Store:
@@ -74,7 +75,8 @@ class Telling:
         await self.town.begin(self.name, self.story.loop, **self.story.changes)
         self.truth = Truth(self.town, self.town.home / self.name / "store.db")
         self.town.faults(*self.faults)
-        self.heartbeat = await self.town.fire(self.story.loop, f"slot-{self.name}")
+        self.slot = self.slot or self.town.slot()
+        self.heartbeat = await self.town.fire(self.story.loop, self.slot)
 
     async def to_the_end(self) -> Ending:
         """All lives until nothing is left to do; how it ended. Checks the money at every moment meanwhile."""
@@ -117,7 +119,9 @@ class Telling:
             self.unsent = due if not self.told[-1].killed else []
         else:
             self.unsent = []
-            for item in await self._open():
+            items = await self._open()
+            assert items, f"{self.name}: nothing is left to be done, and it is not over"
+            for item in items:
                 await self._help(item)
 
     async def live(self, flow: str, flow_run: str | None) -> Life:
@@ -184,11 +188,11 @@ class Telling:
     async def say_of_doubt(self, card: Card) -> None:
         """They look at the far side first, and never before the lost try can be on its way no more."""
         happened = any(c["key"] == card.key for c in self.truth.effects())
-        self.said_no |= happened
+        self.vouched += happened
         later = max(now_ms(), (card.not_before or 0) + 1)
         await self.store.answer(
-            card.card, answer="reject" if happened else "approve", by="noor", reason="I looked",
-            now=later,
+            card.card, answer="happened" if happened else "not-happened", by="noor",
+            reason="I looked", now=later,
         )  # fmt: skip
 
     async def run(self) -> RunRow:

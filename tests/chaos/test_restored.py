@@ -45,11 +45,10 @@ async def test_what_the_lost_history_did_is_not_done_again(
 
     await restored(telling, tmp_path / "b")
     assert telling.truth.effects() == done
-    assert telling.said_no, "a person was asked, who looked at the far side"
+    assert telling.vouched == 1, "a person was asked, who looked at the far side"
     row = await telling.store.item(item.item)
     assert row is not None
-    assert row.stop is not None
-    assert (row.status, row.stop.reason) == ("stopped", "in_doubt")
+    assert (row.status, row.stop) == ("done", None)
 
 
 async def test_what_the_lost_history_did_not_do_is_done_once_a_person_says_so(
@@ -58,8 +57,8 @@ async def test_what_the_lost_history_did_not_do_is_done_once_a_person_says_so(
     _, expected = await unharmed_once(town, lives, TICKETS)
     telling, _ = await at_the_card(town, lives, "lost-history-did-not", tmp_path / "b")
     await restored(telling, tmp_path / "b")
-    assert not telling.said_no
+    assert telling.vouched == 0
     ending = await ending_of(town, telling.store, await telling.run(), telling.truth)
     assert ending.differs(expected) == {}
     (card,) = [c for c in await telling.store.cards(open_only=False) if c.kind == "in_doubt"]
-    assert (card.answer, card.used_by) == ("approve", card.key)
+    assert (card.answer, card.used_by) == ("not-happened", card.key)

@@ -62,7 +62,7 @@ async def test_a_heartbeat_that_was_stopped_ends_as_stopped(
         town.no_faults()
     run = await telling.run()
     assert run.stop is not None
-    assert (run.status, run.stop.reason, telling.kills) == ("closed", "unavailable", 1)
+    assert (run.status, run.stop.reason, telling.kills) == ("closed", "refused_outside", 1)
     assert await telling.store.items() == ()
 
 

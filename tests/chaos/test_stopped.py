@@ -81,7 +81,7 @@ async def test_stopped_between_check_and_send_it_is_in_doubt_and_not_sent_again(
     assert card is not None
     assert comments(telling) == [], "whoever followed did not send it again"
     too_early = await telling.store.answer(
-        card.card, answer="approve", by="noor", reason="", now=time.time_ns() // 1_000_000
+        card.card, answer="not-happened", by="noor", reason="", now=time.time_ns() // 1_000_000
     )
     assert too_early.answer is None, "it may still be on its way"
 

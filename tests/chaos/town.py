@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -36,6 +37,7 @@ class Town(Bench):
         self._commands: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {}
         self._deployments: dict[str, UUID] = {}
         self._base = ""
+        self._slots = 0
 
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
         own = (*command, *self.model_options) if name == "model" else command
@@ -58,6 +60,12 @@ class Town(Bench):
         url = self.model_url if name == "model" else self.forge_url
         process = super(Bench, self)._start(name, command, env)
         await asyncio.to_thread(process.wait_for, url, timeout_s=60, status=(200, 401, 404, 405))
+
+    def slot(self) -> str:
+        """A moment that no firing stands for yet."""
+        self._slots += 1
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self._slots)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def fire(self, loop: str, slot: str) -> str:
         """One firing of a loop's heartbeat that nobody has taken up yet; its flow run."""

@@ -86,6 +86,24 @@ async def test_a_branch_a_tag_and_an_id_stand_for_the_same_commit(
         assert await repository.fetch(ref) == head
 
 
+async def test_another_machine_has_the_commit_that_work_started_from(
+    repository: GitRepository, upstream: Path, tmp_path: Path, blobs: DirectoryBlobs
+) -> None:
+    base = await repository.fetch("main")
+    elsewhere = GitRepository(upstream.as_uri(), tmp_path / "elsewhere", blobs)
+    await elsewhere.hold(base, "main")
+    assert await elsewhere.files(base) == await repository.files(base)
+    upstream.rename(upstream.with_name("away"))
+    await elsewhere.hold(base, "main")
+
+
+async def test_a_commit_that_upstream_has_no_more_is_refused(
+    repository: GitRepository, upstream: Path
+) -> None:
+    with pytest.raises(Rejected, match=r"is not in the mirror"):
+        await repository.hold("0" * 40, "main")
+
+
 async def test_a_fetch_sees_what_is_upstream_now(repository: GitRepository, upstream: Path) -> None:
     first = await repository.fetch("main")
     tree = git("rev-parse", "main^{tree}", cwd=upstream)

@@ -75,8 +75,8 @@ async def test_a_planted_pickle_is_never_opened_whatever_prefects_settings_say(
     assert canary.sang, "the plant works where Prefect reads it"
     canary.place.unlink()
 
-    name = "memory-planted"
-    item = short_id("i", TICKETS.loop, TICKET, short_id("r", TICKETS.loop, f"slot-{name}"))
+    slot = town.slot()
+    item = short_id("i", TICKETS.loop, TICKET, short_id("r", TICKETS.loop, slot))
     places = (tmp_path / "local", tmp_path / "block", town.home / "prefect" / "storage")
     planted = [place / key.replace(old.item, item) for place in places for key in keys]
     for file in planted:
@@ -91,7 +91,7 @@ async def test_a_planted_pickle_is_never_opened_whatever_prefects_settings_say(
         "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": "local-file-system/planted",
     }
     async with Lives(tmp_path / "lives", {**town.environment(), **hostile}) as theirs:
-        telling = Telling(town, theirs, TICKETS, name)
+        telling = Telling(town, theirs, TICKETS, "memory-planted", slot=slot)
         ending = await telling.to_the_end()
     assert (await telling.store.items())[0].item == item, "they lay where it would have looked"
     assert ending.differs(expected) == {}
