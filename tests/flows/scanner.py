@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 
 from demo.world import DemoWorld
+from drivers.sandbox.cell import UID
 
 BASE = "looprail/python:3.11"
 KEPT_ON_PURPOSE = ("model-key", "forge-token", "token")
@@ -143,9 +144,12 @@ def _docker(home: str) -> Iterator[tuple[str, bytes]]:
 
 
 def memory_of(box: str) -> bytes:
-    """What a running box keeps where an export does not look: its workspace and its temporary files."""
+    """What a running box keeps where an export does not look: workspace and temporary files, as their owner reads them.
+
+    Empty when the box is gone by then; root of a box without capabilities could not read them.
+    """
     done = subprocess.run(
-        ("docker", "exec", "--privileged", "--user", "0", box, "tar", "-cf", "-", "/workspace", "/tmp", "/dev/shm"),
+        ("docker", "exec", "--user", str(UID), box, "tar", "-cf", "-", "/workspace", "/tmp", "/dev/shm"),
         capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     return done.stdout

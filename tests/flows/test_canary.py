@@ -364,6 +364,7 @@ async def test_the_echoed_key_is_on_the_ledger_as_what_it_is(day: Day) -> None:
 async def test_no_container_or_volume_is_left(day: Day) -> None:
     assert boxes(day.world) == []
     assert day.in_flight, "there were some"
+    assert any(b"workspace/northwind/pricing.py" in content for content in day.in_memory)
 
 
 async def test_no_canary_is_anywhere_by_a_scanner_that_finds_a_planted_one_everywhere(
