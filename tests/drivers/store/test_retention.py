@@ -16,7 +16,12 @@ async def worked(story: Story) -> None:
     await story.store.done(
         intent.place, admitted.attempt, settled(result={"text": BIG + "!"}, cost=5, state=MANIFEST)
     )
-    card = replace(card_for(story.intent(1)), arguments={"text": BIG + "?"}, diff=BIG + "+")
+    card = replace(
+        card_for(story.intent(1)),
+        arguments={"text": BIG + "?"},
+        diff=BIG + "+",
+        facts={"probe": BIG},
+    )
     await story.store.ask(card, notice={}, fence=1)
 
 
@@ -29,7 +34,7 @@ async def close(story: Story, now: int) -> None:
 async def test_every_blob_that_a_row_names_is_in_use(story: Story) -> None:
     await worked(story)
     used = await story.store.in_use()
-    assert len(used.bodies) == 4
+    assert len(used.bodies) == 5
     assert used.states == {MANIFEST}
 
 
@@ -58,8 +63,8 @@ async def test_what_happened_and_what_it_cost_stays_when_the_content_is_gone(
     assert (entry.key, entry.status, entry.kind) == (story.place(0).key, "done", "tool")
     assert (entry.result, entry.state, entry.args) == (None, None, {"gone": "by retention"})
     (card,) = await story.store.cards(item=story.item, open_only=False)
-    assert (card.tool, card.diff, card.arguments) == (
-        "github.list_issues", None, {"gone": "by retention"},
+    assert (card.tool, card.diff, card.facts, card.arguments) == (
+        "github.list_issues", None, None, {"gone": "by retention"},
     )  # fmt: skip
     item = await story.store.item(story.item)
     assert item is not None
