@@ -20,7 +20,7 @@ from governance.effects import (
     Refused,
     Stop,
 )  # fmt: skip
-from governance.errors import Diverged
+from governance.errors import Diverged, StoreError
 from governance.parts import Json, canonical
 from governance.records import Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
@@ -167,7 +167,11 @@ class Job:
 
     def recorded(self, key: str, head: str) -> Recorded:
         """What is on record at `key`. Raises `Diverged` when it was asked after another conversation."""
-        found = self.results[key]
+        found = self.results.get(key)
+        if found is None:
+            raise StoreError(
+                f"step {key!r} was done by a life that followed this one; this process must end."
+            )
         if found.head != head:
             raise Diverged(key, f"asked at head {found.head[:19]}", f"head {head[:19]}")
         return found

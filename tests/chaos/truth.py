@@ -20,6 +20,8 @@ _IDS = re.compile(r"\b[irc][0-9a-f]{12}\b")
 _SLOT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 _TOOK = re.compile(r"\b\d+\.\d+ ?s\b")
+ASIDES = ("waited", "probe-")
+"""Lanes of what is noted and asked when an item waits: they tell of the way to an end, not of the end."""
 TICK_S = 0.1
 
 
@@ -156,6 +158,7 @@ async def ending_of(town: Town, store: Store, run: RunRow, truth: Truth) -> Endi
         journal=tuple(
             plain([e.place.round, e.place.lane, e.place.step, e.place.ordinal, e.kind, e.name, e.args, e.status])
             for e in entries
+            if not e.place.lane.startswith(ASIDES)
         ),
         effects=tuple(sorted(plain([c["connector"], c["tool"], c["arguments"]]) for c in truth.effects())),
     )  # fmt: skip
