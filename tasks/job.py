@@ -20,7 +20,7 @@ from governance.effects import (
     Refused,
     Stop,
 )  # fmt: skip
-from governance.errors import Diverged, StoreError
+from governance.errors import Diverged, TakenOver
 from governance.parts import Json, canonical
 from governance.records import Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
@@ -166,10 +166,13 @@ class Job:
         return kept(step, digest)
 
     def recorded(self, key: str, head: str) -> Recorded:
-        """What is on record at `key`. Raises `Diverged` when it was asked after another conversation."""
+        """What is on record at `key`.
+
+        Raises `Diverged` when it was asked after another conversation, `TakenOver` when a newer life put it there.
+        """
         found = self.results.get(key)
         if found is None:
-            raise StoreError(
+            raise TakenOver(
                 f"step {key!r} was done by a life that followed this one; this process must end."
             )
         if found.head != head:
