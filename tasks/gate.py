@@ -6,6 +6,7 @@ Agents' calls and the loop's own deliveries both come through here, so there is 
 from dataclasses import dataclass, field
 
 from governance.approvals import card_id
+from governance.arguments import arguments_problem
 from governance.conversation import EMPTY_HEAD, ToolResult, ToolSpec
 from governance.definition import Grants
 from governance.effects import Evidence, InDoubt, Kind, Place, Principal, Refused, Stop
@@ -14,7 +15,6 @@ from governance.policy import Decision, Traits, grants_of, policy_digest, tighte
 from governance.records import Card
 from tasks.doubt import inform
 from tasks.job import MADE_BEFORE, Job
-from tasks.model import arguments_problem
 from tasks.wayout import of_connector
 from tasks.world import now_ms
 

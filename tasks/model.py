@@ -8,7 +8,7 @@ from governance.effects import Stop
 from governance.errors import DriverError, Unknown
 from governance.evidence import wire_schema
 from governance.failures import ended_by
-from governance.parts import Json, canonical
+from governance.parts import canonical
 from governance.policy import granted, may_read_only, traits
 from governance.seats import house_tools
 from tasks.job import current, stop_of
@@ -119,13 +119,3 @@ async def offered(lane: Lane) -> tuple[ToolSpec, ...]:
 def wire_name(connector: str, tool: str) -> str:
     """A tool's name as a model may spell it; dots are not allowed there."""
     return f"{connector}__{tool}"
-
-
-def arguments_problem(arguments: Json, schema: Json) -> str | None:
-    """What is wrong with a call's arguments by the tool's own schema, or None."""
-    from jsonschema import Draft202012Validator
-
-    problems = sorted(Draft202012Validator(schema).iter_errors(arguments), key=str)
-    if not problems:
-        return None
-    return "; ".join(f"{e.json_path}: {e.message}" for e in problems[:5])
