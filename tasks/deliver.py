@@ -42,9 +42,9 @@ async def _push(step: Step) -> Answer:
     )
 
     async def act() -> Settlement:
-        assert job.loop.workspace is not None
         assert job.item is not None
-        repository, author = await job.world.repository(job.loop.workspace.repository)
+        assert job.loop.workspace is not None
+        repository, author = await job.repository()
         commit = await repository.commit(
             job.base,
             candidate.tree,

@@ -72,8 +72,7 @@ async def manifest_at(job: Job, state: str) -> Manifest:
 
 async def base_files(job: Job) -> Manifest:
     """The files of the commit the item started from."""
-    assert job.loop.workspace is not None
-    repository, _ = await job.world.repository(job.loop.workspace.repository)
+    repository, _ = await job.repository()
     return await repository.files(job.base)
 
 

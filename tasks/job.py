@@ -26,10 +26,11 @@ from governance.records import Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
 from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
-from tasks.wayout import of_connector
+from tasks.wayout import of_connector, of_repository
 from tasks.world import World, now_ms
 
 if TYPE_CHECKING:
+    from drivers.git.repository import GitRepository
     from tasks.desk import Desk
 
 SEND_WITHIN_MS = 60_000
@@ -77,6 +78,7 @@ class Job:
         self.desk: Desk | None = None
         self.base = self.item.base or "" if self.item else ""
         self._tools: dict[str, tuple[ToolSpec, ...]] = {}
+        self._held = ""
 
     async def tools(self, connector: str) -> tuple[ToolSpec, ...]:
         """What a connector offers, as it stood when this life first asked."""
@@ -84,6 +86,21 @@ class Job:
             with of_connector(self.world.registry.organisation, connector):
                 self._tools[connector] = await (await self.world.connector(connector)).tools()
         return self._tools[connector]
+
+    async def repository(self) -> "tuple[GitRepository, str]":
+        """The mirror of the loop's repository and the author of our commits.
+
+        It has the commit that the item started from, also on a machine that never saw it: asked for by what needs
+        files only, so that a replay reaches for nothing. Raises as `GitRepository.hold`.
+        """
+        assert self.loop.workspace is not None
+        name, ref = self.loop.workspace.repository, self.loop.workspace.ref
+        with of_repository(self.world.registry.organisation, name):
+            repository, author = await self.world.repository(name)
+            if self.base and self.base != self._held:
+                await repository.hold(self.base, ref)
+                self._held = self.base
+        return repository, author
 
     def remember(self, entries: tuple[Entry, ...]) -> None:
         """Take over what the journal has as done; what stands in a round that was given up counts no more."""

@@ -111,13 +111,11 @@ async def start_from(job: Job) -> Stop | None:
     """Settle which commit the item starts from, once for all its lives; a stop when the repository does not say."""
     assert job.item is not None
     assert job.loop.workspace is not None
+    if job.base:
+        return None
     try:
-        name = job.loop.workspace.repository
-        with of_repository(job.world.registry.organisation, name):
-            repository, _ = await job.world.repository(name)
-            if job.base:
-                await repository.hold(job.base, job.loop.workspace.ref)
-                return None
+        with of_repository(job.world.registry.organisation, job.loop.workspace.repository):
+            repository, _ = await job.repository()
             job.base = await repository.fetch(job.loop.workspace.ref)
     except DriverError as error:
         return ended_by(error, now_ms())

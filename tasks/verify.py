@@ -55,7 +55,7 @@ async def _verify(step: Step) -> Answer:
 
     async def act() -> Settlement:
         candidate = await candidate_of(job)
-        repository, _ = await job.world.repository(_repository(job))
+        repository, _ = await job.repository()
         ended = await _clean_room(job, await repository.files(candidate.tree))
         passed = ended.exit_code == 0 and not ended.stopped and bool(candidate.diff)
         why = _why(ended, candidate)
@@ -133,16 +133,11 @@ async def candidate_of(job: Job) -> Candidate:
     goal = job.loop.goal
     assert goal is not None
     assert job.desk is not None
-    repository, _ = await job.world.repository(_repository(job))
+    repository, _ = await job.repository()
     state = job.desk.state
     files = await manifest_at(job, state) if state else await base_files(job)
     protect = (*never_delivered(goal.protect), *shadowing(files, goal.verify))
     return await repository.candidate(job.base, files, protect)
-
-
-def _repository(job: Job) -> str:
-    assert job.loop.workspace is not None
-    return job.loop.workspace.repository
 
 
 async def _clean_room(job: Job, files: Manifest) -> CommandResult:
