@@ -276,13 +276,15 @@ def _plant(day: Day, decoy: str) -> None:
 
 
 def _unplant(day: Day, decoy: str) -> None:
-    day.world.processes.pop("decoy").stop()
+    if "decoy" in day.world.processes:
+        day.world.processes.pop("decoy").stop()
     mine = ("--filter", f"label=looprail.home={day.world.home}")
     for box in _docker("ps", "-aq", *mine).split():
         _docker("rm", "-f", box)
     for volume in _docker("volume", "ls", "-q", *mine).split():
         _docker("volume", "rm", volume)
-    _docker("rmi", f"looprail/decoy-{decoy[:8].lower()}")
+    for image in _docker("images", "-q", f"looprail/decoy-{decoy[:8].lower()}").split():
+        _docker("rmi", image)
 
 
 def _docker(*words: str) -> str:
@@ -376,8 +378,8 @@ async def test_no_canary_is_anywhere_by_a_scanner_that_finds_a_planted_one_every
     prefects = {f for f in found if f[0].startswith("prefect") and f[2] == RUNNING}
     assert found - prefects == set()
 
-    await asyncio.to_thread(_plant, day, decoy)
     try:
+        await asyncio.to_thread(_plant, day, decoy)
         planted_in = await asyncio.to_thread(lambda: hits({"decoy": decoy}, day.places()))
     finally:
         await asyncio.to_thread(_unplant, day, decoy)
