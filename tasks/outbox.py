@@ -1,7 +1,8 @@
 """Send what the store says must be sent: dispatches, wake-ups, restarts, notices. Repeating it sends nothing twice.
 
 A dispatch is idempotent in Prefect by its key; a wake-up of a run that is already awake is refused by Prefect and
-is then done; a notice may, at worst, arrive once more after a crash between sending and noting it.
+is then done. Notices are sent by one process of this machine at a time; one may, at worst, arrive once more after a
+crash between sending and noting it.
 """
 
 from uuid import UUID
@@ -14,6 +15,8 @@ from prefect.logging import get_logger
 from prefect.states import AwaitingRetry
 
 from drivers.crash import point
+from drivers.home import home
+from drivers.locks import held
 from governance.approvals import plain
 from governance.records import Outgoing, OutgoingKind
 from tasks.notices import notify
@@ -22,6 +25,9 @@ from tasks.switches import end, fire, switch
 from tasks.world import World, now_ms
 
 logger = get_logger("looprail.outbox")
+
+MOST = 100_000
+"""Rows of the outbox that are looked through for one."""
 
 TITLE = 120
 """Characters of a finding's title that its flow run is named by."""
@@ -44,6 +50,18 @@ async def drain(world: World, only: OutgoingKind | None = None) -> int:
 
 
 async def _send(world: World, due: Outgoing) -> bool:
+    """Whether it went out now."""
+    if due.kind != "notice":
+        return await _put_out(world, due)
+    async with held(home() / "notices.lock"):
+        # Whoever had its turn before us has sent it, maybe.
+        still = await world.store.outbox(MOST)
+        return (due.kind, due.key) in {(d.kind, d.key) for d in still} and await _put_out(
+            world, due
+        )
+
+
+async def _put_out(world: World, due: Outgoing) -> bool:
     flow_run = None
     if due.kind == "dispatch":
         flow_run = await _dispatch(due)
