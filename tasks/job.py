@@ -27,10 +27,9 @@ from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
 from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
 from tasks.wayout import of_connector, of_repository
-from tasks.world import World, now_ms
+from tasks.world import Mirror, World, now_ms
 
 if TYPE_CHECKING:
-    from drivers.git.repository import GitRepository
     from tasks.desk import Desk
 
 SEND_WITHIN_MS = 60_000
@@ -87,7 +86,7 @@ class Job:
                 self._tools[connector] = await (await self.world.connector(connector)).tools()
         return self._tools[connector]
 
-    async def repository(self) -> "tuple[GitRepository, str]":
+    async def repository(self) -> Mirror:
         """The mirror of the loop's repository and the author of our commits.
 
         It has the commit that the item started from, also on a machine that never saw it: asked for by what needs

@@ -42,6 +42,10 @@ def registry_root() -> Path:
     return Path(os.environ.get("LOOPRAIL_REGISTRY", beside)).absolute()
 
 
+Mirror = tuple[GitRepository, str]
+"""The mirror of a repository, and the author of our commits."""
+
+
 class World:
     """Ports, opened on first use from the blocks that the registry names."""
 
@@ -87,7 +91,7 @@ class World:
             self._connectors[name] = connector
         return self._connectors[name]
 
-    async def repository(self, name: str) -> tuple[GitRepository, str]:
+    async def repository(self, name: str) -> Mirror:
         """The mirror of a repository named in org.yaml, and the author of our commits."""
         document = self.registry.organisation.repositories[name].repository
         block = await Repository.aload(document)
