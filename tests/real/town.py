@@ -67,6 +67,12 @@ def played_by(actor: str) -> list[Document]:
     ]
 
 
+def _renamed(entry: Document, old: str, new: str) -> Document:
+    """A connector under another name; the probes of its tools ask it, too."""
+    text = json.dumps({**entry, "server": new})
+    return json.loads(text.replace(f'"tool": "{old}.', f'"tool": "{new}.'))
+
+
 def write_registry(
     place: Path, forges: list[str], actors: list[str], loops: list[Document]
 ) -> Path:
@@ -76,7 +82,7 @@ def write_registry(
     told: Document = yaml.safe_load((REGISTRY / "org.yaml").read_text())
     of = told["connectors"]
     told["connectors"] = {
-        f"{tool}-{forge}": {**of[tool], "server": f"{tool}-{forge}"}
+        f"{tool}-{forge}": _renamed(of[tool], tool, f"{tool}-{forge}")
         for forge in forges
         for tool in ("github", "ci")
     }
