@@ -18,6 +18,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFi
 from prefect.input.actions import aread_flow_run_input
 
 from governance.effects import Stop
+from governance.errors import Damaged
 from governance.pinned import Pinned
 from governance.recovery import FlowState, Handed, Restart, Seen, care_of, silent
 from tasks.endings import give_up
@@ -36,8 +37,7 @@ async def recover_all(world: World) -> tuple[str, ...]:
         lives: dict[str, int] = {}
         for work in handed:
             seen = await _seen(client, found.get(work.flow_run), work)
-            most = await _max_lives(world, work.definition, lives)
-            care = care_of(work, seen, max_lives=most, now=now_ms())
+            care = await _care(world, work, seen, lives)
             if care is not None:
                 said += await _take_care(world, work, seen, care)
     return tuple(said)
@@ -88,6 +88,18 @@ async def _heard(client: PrefectClient, run: UUID) -> int | None:
 
 async def _has_form(run: UUID, key: str | None) -> bool:
     return key is not None and bool(await aread_flow_run_input(key, flow_run_id=run))
+
+
+async def _care(
+    world: World, work: Handed, seen: Seen | None, lives: dict[str, int]
+) -> Restart | Stop | None:
+    """What it needs. One whose definition cannot be believed is not started again, and holds up nobody else."""
+    try:
+        most = await _max_lives(world, work.definition, lives)
+    except Damaged as error:
+        care = care_of(work, seen, max_lives=1, now=now_ms())
+        return Stop("damaged", str(error)) if isinstance(care, Restart) else care
+    return care_of(work, seen, max_lives=most, now=now_ms())
 
 
 async def _max_lives(world: World, definition: str, known: dict[str, int]) -> int:
