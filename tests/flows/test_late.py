@@ -112,6 +112,23 @@ class Watch:
 
         await housekeeping()
 
+    async def keep_beats(self) -> None:
+        """Of housekeeping what is about heartbeats: recovery goes by Prefect's clock, which is not ours here."""
+        from prefect import flow
+
+        from tasks.housekeeping import send_due
+        from tasks.missed import keep_beats
+        from tasks.step import JOURNAL
+        from tasks.world import open_world
+
+        @flow(name="beats", result_storage=JOURNAL, persist_result=False)
+        async def beats() -> None:
+            async with open_world() as world:
+                await keep_beats(world)
+                await send_due(world)
+
+        await beats()
+
     async def sent(self) -> list[FlowRun]:
         """Flow runs that nobody's schedule made and that are still to be run."""
         made = [r for r in await self.flow_runs() if not r.auto_scheduled]
@@ -245,13 +262,13 @@ async def test_a_heartbeat_that_hangs_is_given_up_and_the_next_slot_runs(
         "rstuck", loop=watch.name, slot=watch.slot(0), flow_run=str(hanging.id), definition="sha256:d",
         budgets=(), now=clock(), lease=clock() + 300_000,
     )  # fmt: skip
-    await watch.keep_house()
+    await watch.keep_beats()
     assert (await bench._now(hanging.id)).name == "Running"
     clock.at(watch.moment(0) + 320_000)
-    await watch.keep_house()
+    await watch.keep_beats()
     assert (await bench._now(hanging.id)).name == "Cancelling"
     clock.at(watch.moment(0) + 500_000)
-    await watch.keep_house()
+    await watch.keep_beats()
     assert (await bench._now(hanging.id)).name == "Cancelled"
     row = await bench.store.run("rstuck")
     assert row is not None
