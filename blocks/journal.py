@@ -1,67 +1,28 @@
-"""Has this step been done before?
+"""What does Prefect keep of what a loop's steps came to? Nothing.
 
-Prefect asks its result storage; ours answers from the journal. A record is a receipt (key and digest) made on the
-spot by us with our own JSON serializer, so that nothing stored is ever unpickled; and a result the journal does
-not have is not taken. Source: docs/decisions/0002-one-memory.md
+Flows name this block as their result storage, so that neither a default of Prefect's settings nor one of its server
+ever takes that place, and refuse they all: what was done is in the store's journal, which is asked before a task run
+is made. Source: docs/decisions/0002-one-memory.md, docs/decisions/0025-asked-first.md
 """
 
-import json
-
-from prefect._internal.result_records import ResultRecord, ResultRecordMetadata
 from prefect.filesystems import WritableFileSystem
-from prefect.serializers import JSONSerializer
-from pydantic import Field, PrivateAttr
-
-from blocks.store_database import STORE, StoreDatabase
-from drivers.crash import point
-from drivers.store import store_at
-from governance.memory import Store
 
 JOURNAL = "journal/looprail"
 """The block document flows name as their result storage."""
 
-SERIALIZER = JSONSerializer(jsonlib="json", object_encoder=None, object_decoder=None)
-"""Prefect reads a record's serializer from the record itself: this one can only make JSON values."""
+NOWHERE = "Prefect keeps no result of a loop: what was done is in the store's journal"
 
 
 class Journal(WritableFileSystem):
-    """Prefect's result storage, answered from the store's journal; it keeps nothing of its own."""
+    """Prefect's result storage for loops: it keeps nothing, and has nothing to bring back."""
 
     _block_type_name = "Journal"
     _block_type_slug = "journal"
 
-    store: str = Field(default=STORE, description="The store's block document.")
-    _open: Store | None = PrivateAttr(default=None)
-
-    async def _journal(self) -> Store:
-        if self._open is None:
-            document = await StoreDatabase.aload(self.store.partition("/")[2])
-            self._open = store_at(document.url.get_secret_value(), document.blobs)
-        return self._open
-
     async def read_path(self, path: str) -> bytes:
-        """The receipt of a done step as a Prefect result record. Raises `ValueError` when it is not done."""
-        digest = await (await self._journal()).receipt(path)
-        if digest is None:
-            raise ValueError(f"step {path!r} is not done")
-        record = ResultRecord(
-            metadata=ResultRecordMetadata(storage_key=path, serializer=SERIALIZER),
-            result={"key": path, "digest": digest},
-        )
-        return record.serialize()
+        """Nothing is here. Raises `ValueError`."""
+        raise ValueError(f"{NOWHERE}; {path!r} was asked for")
 
     async def write_path(self, path: str, content: bytes) -> None:
-        """Accept what the journal already says; refuse a receipt it does not have.
-
-        A step that was stopped or waits has no receipt: nothing is kept, and it is asked again next time.
-        """
-        try:
-            told = json.loads(json.loads(content)["result"])["digest"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"only receipts are kept here, and {path!r} is none") from error
-        if told is None:
-            return
-        point("before-receipt")
-        digest = await (await self._journal()).receipt(path)
-        if digest != told:
-            raise ValueError(f"step {path!r} is not in the journal as {told!r}")
+        """Nothing is taken. Raises `ValueError`."""
+        raise ValueError(f"{NOWHERE}; {path!r} was offered")

@@ -140,8 +140,8 @@ def store(
 ) -> None:
     """Connect the store, as block store-database/looprail; there is one.
 
-    Tried by opening it, which makes it or brings it up to date. Also saves journal/looprail, through
-    which Prefect asks it what has been done before.
+    Tried by opening it, which makes it or brings it up to date. Also saves journal/looprail, the
+    result storage of loops, which keeps nothing: what was done is in the store.
     """
     from blocks.journal import JOURNAL
     from blocks.store_database import STORE
@@ -157,8 +157,7 @@ def store(
     place = blobs.absolute()
     documents = (
         Document(STORE, StoreDatabase(url=secret(key), blobs=str(place)), taken),
-        # It holds no more than which store is meant, so there is nothing in it to lose.
-        Document(JOURNAL, Journal(store=STORE), True),
+        Document(JOURNAL, Journal(), True),
     )
     screen = screen_of(key) if variable else Screen()
     said = keep(documents, lambda: try_store(key.value, place), screen, save_anyway=save_anyway)

@@ -10,9 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from random import randrange
 
 GRACE_S = 8.0
+OURS = (10_000, 30_000)
+"""Ports below where the kernel begins: 32768 on Linux, 49152 elsewhere."""
 
 
 class Process:
@@ -91,9 +95,14 @@ def answers(url: str) -> int | None:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    """A loopback port nobody listens on now, of those that the kernel gives to nobody by itself.
+
+    Between this look and the program's own, any connection that somebody opens could take one of the others.
+    """
+    while True:
+        port = randrange(*OURS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def program(name: str) -> str:

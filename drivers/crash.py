@@ -23,7 +23,7 @@ POINTS = (
     "in-commit",
     "before-model-send", "after-model-reply", "before-tool-send", "after-tool-reply",
     "before-push", "after-push", "before-save", "after-save", "before-box", "after-box",
-    "before-receipt", "before-suspend", "before-resume", "after-resume",
+    "before-suspend", "before-resume", "after-resume",
     "before-dispatch", "after-dispatch", "before-notice", "after-notice",
 )  # fmt: skip
 """Every point there is."""

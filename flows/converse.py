@@ -3,8 +3,9 @@
 from governance.conversation import ToolResult
 from governance.effects import Stop
 from tasks.act import act, join
-from tasks.lane import Lane, Said, Waiting
+from tasks.lane import Lane, Said
 from tasks.model import call_model
+from tasks.step import Waiting
 
 
 async def converse(lane: Lane) -> Said | Waiting | Stop:

@@ -11,8 +11,8 @@ from tasks.inbox import findings_in, look, put_in_inbox, whole_loop
 from tasks.job import Job
 from tasks.lane import Said
 from tasks.lanes import finder, known, whole_brief
+from tasks.perform import JOURNAL
 from tasks.report import ended, report
-from tasks.step import JOURNAL
 
 
 @flow(

@@ -5,7 +5,7 @@ from prefect import flow
 from tasks.housekeeping import keep_store, recover, send_due, sweep_boxes
 from tasks.missed import keep_beats
 from tasks.names import due
-from tasks.step import JOURNAL
+from tasks.perform import JOURNAL
 from tasks.world import open_world
 
 

@@ -9,11 +9,12 @@ from governance.limits import no_progress
 from governance.parts import Json
 from tasks.deliver import deliver
 from tasks.job import Job
-from tasks.lane import Said, Waiting
+from tasks.lane import Said
 from tasks.lanes import checker, maker
 from tasks.life import start_from
 from tasks.report import amounts_to
 from tasks.review import evidence_about, record_verdict
+from tasks.step import Waiting
 from tasks.verify import verify, verify_base
 
 

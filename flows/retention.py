@@ -3,8 +3,8 @@
 from prefect import flow
 
 from tasks.names import due
+from tasks.perform import JOURNAL
 from tasks.retention import forget, sweep_blobs
-from tasks.step import JOURNAL
 from tasks.world import open_world
 
 

@@ -10,12 +10,13 @@ from governance.errors import Damaged, Diverged
 from governance.parts import Json
 from tasks.diverged import park
 from tasks.job import Job
-from tasks.lane import Said, Waiting
+from tasks.lane import Said
 from tasks.lanes import known, lead
 from tasks.life import take
 from tasks.people import wait_for_people
+from tasks.perform import JOURNAL
 from tasks.report import amounts_to, ended, finish
-from tasks.step import JOURNAL
+from tasks.step import Waiting
 
 
 @flow(

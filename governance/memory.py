@@ -188,10 +188,6 @@ class Store(Firings, Doubts, Upkeep, Protocol):
         """The whole journal of an item or of a heartbeat, in order of place."""
         ...
 
-    async def receipt(self, key: str) -> str | None:
-        """The digest of a done effect's result, or None; what Prefect's cache is answered from."""
-        ...
-
     async def ledger(
         self, *, run: str | None = None, item: str | None = None, after_seq: int | None = None,
         limit: int = 100_000,

@@ -6,13 +6,12 @@ from typing import TypeVar, cast
 
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import Kind, Place, Stop
-from governance.errors import DriverError
-from governance.failures import ended_by
 from tasks.desk import use_workspace
 from tasks.gate import Asked, Proposal, pass_gate, put, refuse, result_of
-from tasks.job import current, stop_of
-from tasks.lane import Lane, Waiting
-from tasks.step import Answer, Step, effect, perform, stopped, waiting
+from tasks.job import current
+from tasks.lane import Lane
+from tasks.perform import effect, perform
+from tasks.step import Came, Step, Waiting
 from tasks.world import now_ms
 
 T = TypeVar("T")
@@ -20,36 +19,26 @@ Outcome = ToolResult | Asked | Stop
 
 
 @effect("act")
-async def _act(step: Step) -> Answer:
+async def _act(step: Step) -> Came:
     job = current()
     lane = cast(Lane, job.asking[step.key])
     outcomes = await _all_calls(lane)
     if stop := next((o for o in outcomes if isinstance(o, Stop)), None):
-        return stopped(step, stop)
+        return stop
     if cards := [o.card for o in outcomes if isinstance(o, Asked)]:
-        return waiting(step, f"waits for {', '.join(cards)}")
+        return Waiting(f"waits for {', '.join(cards)}")
     texts = [cast(ToolResult, o).text for o in outcomes]
     recorded = await job.world.store.record(
         step.place, kind="step", name="act", head=lane.head, head_after=lane.head, args={},
         result={"results": len(texts)}, labels=(), fence=job.fence, now=now_ms(),
     )  # fmt: skip
-    return await job.receipt(step, recorded)
+    return job.took(step, recorded)
 
 
 async def act(lane: Lane) -> Waiting | Stop | None:
     """Make the calls of the answer at hand and fold in what they came to; None when all is in."""
-    step = lane.acts
-    lane.job.asking[step.key] = lane
-    try:
-        receipt = await perform(_act, step)
-    except DriverError as error:
-        return ended_by(error, now_ms())
-    finally:
-        del lane.job.asking[step.key]
-    if receipt["waits"]:
-        return Waiting()
-    if stop := stop_of(receipt):
-        return stop
+    if came := await perform(_act, lane.acts, lane):
+        return came
     keys = (lane.place(n).key for n in range(1, len(lane.calls) + 1))
     lane.saw(tuple(result_of(lane.job, key, lane.head) for key in keys))
     return None

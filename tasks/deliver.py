@@ -8,14 +8,12 @@ from prefect import Task
 from drivers.crash import point
 from governance.conversation import ToolResult
 from governance.effects import Evidence, Settlement, Stop
-from governance.errors import DriverError
-from governance.failures import ended_by
 from governance.parts import Json
 from governance.seats import loop_principal
 from tasks.gate import Asked, Proposal, pass_gate, result_of
-from tasks.job import Job, current, stop_of
-from tasks.lane import Waiting
-from tasks.step import Answer, Step, effect, kept, perform, stopped, waiting
+from tasks.job import Job, current
+from tasks.perform import effect, perform
+from tasks.step import Came, Step, Waiting
 from tasks.verify import candidate_of
 from tasks.wayout import of_repository
 from tasks.world import now_ms
@@ -25,7 +23,7 @@ PUSH_TIMEOUT_S = 120.0
 
 
 @effect("push")
-async def _push(step: Step) -> Answer:
+async def _push(step: Step) -> Came:
     job = current()
     candidate = await candidate_of(job)
     intent = job.intent(
@@ -61,21 +59,17 @@ async def _push(step: Step) -> Answer:
             cost_status="free", price={}, tree=candidate.tree,
         )  # fmt: skip
 
-    return await job.receipt(step, await job.world.edge.local(intent, act))
+    return job.took(step, await job.world.edge.local(intent, act))
 
 
 @effect("deliver")
-async def _deliver(step: Step) -> Answer:
+async def _deliver(step: Step) -> Came:
     job = current()
     proposal = cast(Proposal, job.asking[step.key])
     outcome = await pass_gate(job, proposal)
-    if isinstance(outcome, Stop):
-        return stopped(step, outcome)
     if isinstance(outcome, Asked):
-        return waiting(step, f"{proposal.name} waits for a person (card {outcome.card})")
-    digest = await job.world.store.receipt(step.key)
-    assert digest is not None
-    return kept(step, digest)
+        return Waiting(f"{proposal.name} waits for a person (card {outcome.card})")
+    return outcome if isinstance(outcome, Stop) else None
 
 
 async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | Waiting | Stop:
@@ -100,8 +94,7 @@ async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | W
             evidence=cast(tuple[Evidence, ...], facts["evidence"]),
             diff=str(facts["diff"]),
         )
-        job.asking[place.key] = proposal
-        came = await _step(job, _deliver, Step(place, f"deliver: {step.tool}"))
+        came = await _step(job, _deliver, Step(place, f"deliver: {step.tool}"), proposal)
         if not isinstance(came, dict):
             return came
         result = result_of(job, place.key, proposal.head)
@@ -113,16 +106,10 @@ async def deliver(job: Job, round: int, facts: Mapping[str, object]) -> Json | W
     return done
 
 
-async def _step(job: Job, task: Task[[Step], Any], step: Step) -> Json | Waiting | Stop:
-    try:
-        receipt = await perform(task, step)
-    except DriverError as error:
-        return ended_by(error, now_ms())
-    finally:
-        job.asking.pop(step.key, None)
-    if receipt["waits"]:
-        return Waiting()
-    return stop_of(receipt) or dict(job.results[step.key].result)
+async def _step(
+    job: Job, task: Task[[Step], Any], step: Step, about: object = None
+) -> Json | Waiting | Stop:
+    return await perform(task, step, about) or dict(job.results[step.key].result)
 
 
 def branch_of(job: Job) -> str:

@@ -8,7 +8,7 @@ from governance.rounds import round_of
 from governance.seats import loop_principal
 from tasks.doubt import inform
 from tasks.job import Job
-from tasks.lane import Waiting
+from tasks.step import Waiting
 from tasks.world import now_ms
 
 

@@ -8,22 +8,21 @@ from pydantic import ValidationError
 
 from governance.conversation import EMPTY_HEAD
 from governance.effects import Stop
-from governance.errors import DriverError
 from governance.evidence import FoundItems
-from governance.failures import ended_by
 from governance.limits import item_budgets
 from governance.parts import short_id
 from governance.records import Finding, ItemRow
 from governance.seats import loop_principal
 from tasks.gate import Asked, Proposal, pass_gate, result_of
-from tasks.job import Job, current, stop_of
+from tasks.job import Job, current
 from tasks.lane import Said
-from tasks.step import Answer, Step, effect, kept, perform, stopped
+from tasks.perform import effect, perform
+from tasks.step import Came, Step
 from tasks.world import now_ms
 
 
 @effect("look")
-async def _look(step: Step) -> Answer:
+async def _look(step: Step) -> Came:
     job = current()
     find = job.loop.find
     assert find is not None
@@ -40,11 +39,7 @@ async def _look(step: Step) -> Answer:
         ),
     )
     assert not isinstance(outcome, Asked), "a heartbeat asks nobody"
-    if isinstance(outcome, Stop):
-        return stopped(step, outcome)
-    digest = await job.world.store.receipt(step.key)
-    assert digest is not None
-    return kept(step, digest)
+    return outcome if isinstance(outcome, Stop) else None
 
 
 async def look(job: Job) -> str | Stop | None:
@@ -52,12 +47,9 @@ async def look(job: Job) -> str | Stop | None:
     if job.loop.find is None:
         return None
     step = Step(job.place(0, "look", 0, 0), "look for work")
-    try:
-        receipt = await perform(_look, step)
-    except DriverError as error:
-        return ended_by(error, now_ms())
-    if stop := stop_of(receipt):
-        return stop
+    if came := await perform(_look, step):
+        assert isinstance(came, Stop), "a heartbeat asks nobody"
+        return came
     seen = result_of(job, step.key, EMPTY_HEAD)
     if seen.is_error:
         return Stop("unavailable", f"the look for work failed: {seen.text}")

@@ -25,7 +25,7 @@ from governance.parts import Json, canonical
 from governance.records import Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
-from tasks.step import Answer, Receipt, Step, kept, stopped, waiting
+from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_connector, of_repository
 from tasks.world import Mirror, World, now_ms
 
@@ -62,6 +62,8 @@ class Job:
     """What the delivery that fired a heartbeat carried."""
     asking: dict[str, object] = field(default_factory=dict)
     """What tasks under way work on, by step key."""
+    came: dict[str, Came] = field(default_factory=dict[str, Came])
+    """What came of a task that has just ended, by step key."""
     results: dict[str, Recorded] = field(default_factory=dict)
     """Everything done so far, by key: one SELECT when the life began, then kept up to date."""
 
@@ -170,16 +172,16 @@ class Job:
             attributes=dict(attributes or {}),
         )  # fmt: skip
 
-    async def receipt(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Answer:
-        """The outcome of the edge as a task run returns it."""
-        if isinstance(outcome, Refused):
-            return stopped(step, outcome.stop)
-        if isinstance(outcome, InDoubt):
-            return waiting(step, f"may have happened before; card {outcome.card}")
-        self.results[step.key] = outcome
-        digest = await self.world.store.receipt(step.key)
-        assert digest is not None, step.key
-        return kept(step, digest)
+    def took(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Came:
+        """What the edge's outcome means for the step; a result is remembered."""
+        match outcome:
+            case Refused(stop):
+                return stop
+            case InDoubt(card):
+                return Waiting(f"may have happened before; card {card}")
+            case Recorded():
+                self.results[step.key] = outcome
+                return None
 
     def recorded(self, key: str, head: str) -> Recorded:
         """What is on record at `key`.
@@ -216,9 +218,3 @@ def current() -> Job:
 def enter(job: Job) -> None:
     """Make it the job of this flow run; a flow run's process has one."""
     _current.set(job)
-
-
-def stop_of(receipt: Receipt) -> Stop | None:
-    """The stop a receipt carries, if any."""
-    told = receipt["stop"]
-    return Stop(told["reason"], told["detail"]) if told else None  # pyright: ignore[reportArgumentType]

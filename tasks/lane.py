@@ -34,11 +34,6 @@ class Said:
     reply: Reply
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """A conversation that cannot go on until a person has answered."""
-
-
 class Lane:
     """One agent on one brief."""
 

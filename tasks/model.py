@@ -11,11 +11,11 @@ from governance.failures import ended_by
 from governance.parts import canonical
 from governance.policy import granted, may_read_only, traits
 from governance.seats import house_tools
-from tasks.job import current, stop_of
+from tasks.job import current
 from tasks.lane import Lane
-from tasks.step import Answer, Step, effect, perform
+from tasks.perform import effect, perform
+from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_model
-from tasks.world import now_ms
 
 MODEL_TIMEOUT_S = 600.0
 COMPACT_AT = 0.75
@@ -25,7 +25,7 @@ BYTES_PER_TOKEN = 3
 
 
 @effect("call_model")
-async def _call_model(step: Step) -> Answer:
+async def _call_model(step: Step) -> Came:
     job = current()
     lane = cast(Lane, job.asking[step.key])
     seat, entry = lane.seat, job.pinned.models[lane.seat.model]
@@ -63,7 +63,7 @@ async def _call_model(step: Step) -> Answer:
             timeout_s=MODEL_TIMEOUT_S,
             capped=job.loop.harness.max_cost_usd_per_run is not None,
         )
-    return await job.receipt(step, outcome)
+    return job.took(step, outcome)
 
 
 async def call_model(lane: Lane) -> Reply | Stop:
@@ -78,16 +78,13 @@ async def call_model(lane: Lane) -> Reply | Stop:
 
 
 async def _ask(lane: Lane, step: Step) -> Stop | None:
-    lane.job.asking[step.key] = lane
-    try:
-        receipt = await perform(_call_model, step)
-    except Unknown as error:
-        return Stop("malformed", str(error))
-    except DriverError as error:
-        return ended_by(error, now_ms())
-    finally:
-        del lane.job.asking[step.key]
-    return stop_of(receipt)
+    came = await perform(_call_model, step, lane, ended=_ended)
+    assert not isinstance(came, Waiting), "a model call is repeatable: it is never in doubt"
+    return came
+
+
+def _ended(error: DriverError, now: int) -> Stop:
+    return Stop("malformed", str(error)) if isinstance(error, Unknown) else ended_by(error, now)
 
 
 def _full(lane: Lane) -> bool:

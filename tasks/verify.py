@@ -10,23 +10,23 @@ from typing import Any
 from prefect import Task
 
 from governance.effects import Evidence, InDoubt, Recorded, Refused, Settlement, Stop
-from governance.errors import DriverError, Rejected
+from governance.errors import Rejected
 from governance.evidence import base_verdict, fingerprint, last_line
-from governance.failures import ended_by
 from governance.parts import Json
 from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
 from governance.steering import never_delivered, shadowing
 from tasks.desk import base_files, box_spec, manifest_at
-from tasks.job import Job, current, stop_of
-from tasks.step import Answer, Step, effect, perform
+from tasks.job import Job, current
+from tasks.perform import effect, perform
+from tasks.step import Came, Step, Waiting
 from tasks.world import now_ms
 
 OUTPUT_BYTES = 200_000
 
 
 @effect("verify_base")
-async def _verify_base(step: Step) -> Answer:
+async def _verify_base(step: Step) -> Came:
     job = current()
     assert job.item is not None
 
@@ -46,11 +46,11 @@ async def _verify_base(step: Step) -> Answer:
             (proof,),
         )
 
-    return await job.receipt(step, await _admit(job, step, "verify base", act))
+    return job.took(step, await _admit(job, step, "verify base", act))
 
 
 @effect("verify")
-async def _verify(step: Step) -> Answer:
+async def _verify(step: Step) -> Came:
     job = current()
 
     async def act() -> Settlement:
@@ -72,7 +72,7 @@ async def _verify(step: Step) -> Answer:
         }
         return _settled(result, (proof,), tree=candidate.tree)
 
-    return await job.receipt(step, await _admit(job, step, "verify", act))
+    return job.took(step, await _admit(job, step, "verify", act))
 
 
 async def verify_base(job: Job) -> Json | Stop:
@@ -88,11 +88,9 @@ async def verify(job: Job, round: int) -> Json | Stop:
 
 
 async def _result(task: Task[[Step], Any], step: Step) -> Json | Stop:
-    try:
-        receipt = await perform(task, step)
-    except DriverError as error:
-        return ended_by(error, now_ms())
-    return stop_of(receipt) or dict(current().results[step.key].result)
+    came = await perform(task, step)
+    assert not isinstance(came, Waiting), "a verifier is repeatable: it is never in doubt"
+    return came or dict(current().results[step.key].result)
 
 
 async def _admit(

@@ -22,7 +22,7 @@ from governance.records import Finding
 from tasks.lane import Said
 from tasks.lanes import lead
 from tasks.life import take
-from tasks.step import JOURNAL
+from tasks.perform import JOURNAL
 from tasks.world import now_ms, open_world
 
 LOOP = "looks"

@@ -54,12 +54,6 @@ def items(
     return tuple(rows.item_row(row) for row in found)
 
 
-def receipt(sql: Sql, key: str) -> str | None:
-    """The digest of a done effect's result."""
-    row = sql.one("SELECT result_digest FROM journal WHERE key = :key AND status = 'done'", key=key)
-    return None if row is None else row["result_digest"]
-
-
 def ledger(
     sql: Sql, *, run: str | None = None, item: str | None = None, after_seq: int | None = None,
     limit: int = 100_000,

@@ -10,7 +10,6 @@ from drivers.store import (
     effects,
     lives,
     people,
-    reading,
     rows,
     settling,
 )
@@ -43,10 +42,6 @@ class SqliteStore(Transactions):
     def __init__(self, database: Database, blobs: Blobs) -> None:
         super().__init__(database)
         self._bodies = Bodies(blobs)
-
-    def receipt_now(self, key: str) -> str | None:
-        """`receipt` for callers without an event loop."""
-        return self._database.read(lambda sql: reading.receipt(sql, key)).result()
 
     async def claim(
         self, item: str, *, flow_run: str, now: int, lease: int, max_lives: int,

@@ -111,7 +111,6 @@ class Transactions:
 
     fail = writing(settling.fail, "fail")
     process_of = reading(lives.process_of)
-    receipt = reading(looks.receipt)
     ledger = reading(looks.ledger)
 
     sweep = writing(housekeeping.sweep, "sweep")

@@ -120,6 +120,16 @@ def long_winded(view: View) -> Move:
     return Move("Labelled.")
 
 
+def long_haul(view: View) -> Move:
+    """Reads for 299 steps, then asks for a label, then ends."""
+    seen = len(view.calls)
+    if view.made("linear__label_ticket"):
+        return Move("Labelled.")
+    if seen == 299:
+        return Move("Now the label.", (("linear__label_ticket", {"id": "NW-101", "label": "bug"}),))
+    return Move(f"{seen}", (("linear__get_ticket", {"id": f"NW-10{1 + seen % 4}"}),))
+
+
 def idle(view: View) -> Move:
     """Done, at once."""
     return Move("I did nothing.")
@@ -145,6 +155,7 @@ PARTS: dict[str, Callable[[View], Move]] = {
     "learn": learn,
     "hand-out": hand_out,
     "long-winded": long_winded,
+    "long-haul": long_haul,
     "say-so": say_so,
     "idle": idle,
     "reject": refuse,

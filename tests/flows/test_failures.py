@@ -15,7 +15,7 @@ import pytest
 from governance.effects import NOT_BEFORE, Stop
 from governance.parts import Json
 from governance.records import ItemRow, LedgerRow
-from tasks.step import Pauses
+from tasks.perform import Pauses
 from tests.flows.bench import Bench
 from tests.flows.farside import until
 

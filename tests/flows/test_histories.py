@@ -10,7 +10,7 @@ from prefect import get_client
 
 from drivers.blobs import DirectoryBlobs
 from governance.conversation import ToolSpec
-from governance.parts import Json
+from governance.parts import Json, digest
 from governance.records import ItemRow
 from tasks.world import World
 from tests.flows.bench import Bench
@@ -100,7 +100,8 @@ async def test_a_recorded_item_replays_through_the_flows_of_today(
     assert sorted(e.key for e in entries) == sorted(r["key"] for r in history.tables["journal"])
     assert len(await bench.store.ledger(item=item.item)) == len(history.tables["ledger"])
     done = [r for r in history.tables["journal"] if r["status"] == "done"]
-    assert [r["result_digest"] for r in done] == [await bench.store.receipt(r["key"]) for r in done]
+    now = {e.key: digest(e.result) for e in entries}
+    assert {r["key"]: r["result_digest"] for r in done} == {r["key"]: now[r["key"]] for r in done}
 
     last = "close: done" if ended["status"] == "done" else "Waiting"
 
@@ -109,9 +110,10 @@ async def test_a_recorded_item_replays_through_the_flows_of_today(
         return runs if any(last in (r["name"], r["state_name"]) for r in runs) else None
 
     runs = await until("Prefect's record of the replay", reported)
-    made = [r["name"] for r in runs if r["state_name"] not in ("Cached", "Waiting")]
-    assert made == (["close: done"] if ended["status"] == "done" else [])
-    assert sum(r["state_name"] == "Cached" for r in runs) >= 3
+    made = [r["name"] for r in runs if r["state_name"] != "Waiting"]
+    assert made == (["close: done"] if ended["status"] == "done" else []), (
+        "what is on record needs no task run"
+    )
 
 
 def test_every_release_has_histories_of_each_kind_of_loop() -> None:

@@ -118,7 +118,7 @@ class Watch:
 
         from tasks.housekeeping import send_due
         from tasks.missed import keep_beats
-        from tasks.step import JOURNAL
+        from tasks.perform import JOURNAL
         from tasks.world import open_world
 
         @flow(name="beats", result_storage=JOURNAL, persist_result=False)

@@ -121,8 +121,4 @@ async def second_life(world: DemoWorld, item: ItemRow, before: Json, old: list[J
             return new if any(r["name"] == "close: done" for r in new) else None
 
         new = await until("Prefect's record of the second life", recorded)
-        made = [r["name"] for r in new if r["state_name"] != "Cached"]
-        assert made == [WAITS, "close: done"]
-        finished = [r["name"] for r in old if r["state_name"] == "Completed"]
-        assert [r["name"] for r in new if r["state_name"] == "Cached"] == finished
-        assert len(finished) >= 8
+        assert [r["name"] for r in new] == [WAITS, "close: done"], "the rest is on record"

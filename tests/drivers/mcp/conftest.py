@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.processes import free_port
+
 HERE = Path(__file__).parent
 FIXTURE = str(HERE / "fixture_server.py")
 HOSTILE = str(HERE / "hostile_server.py")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Served:

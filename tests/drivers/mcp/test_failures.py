@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from demo.processes import free_port
 from drivers.mcp import McpConnector
 from governance.conversation import ToolResult
 from governance.errors import Rejected, Unavailable, Unknown
-from tests.drivers.mcp.conftest import FIXTURE, Served, free_port
+from tests.drivers.mcp.conftest import FIXTURE, Served
 
 
 async def echo(connector: McpConnector, text: str = "hi") -> ToolResult:

@@ -1,13 +1,11 @@
 """What really happened?"""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from governance.effects import Charge, Evidence, Recorded
 from governance.errors import StoreError
-from governance.parts import digest
 from governance.records import Budget
 from tests.drivers.store.story import HEAD, RUN, TREE, Story, settled, usd
 
@@ -201,16 +199,6 @@ async def test_settled_rows_are_read_on_in_the_order_they_were_settled(story: St
     assert [(r.seq, r.place.step) for r in rows] == [(1, 2), (2, 0), (3, 3)]
     assert [r.seq for r in await story.store.ledger(after_seq=2)] == [3]
     assert [r.seq for r in await story.store.ledger(after_seq=0, limit=2)] == [1, 2]
-
-
-async def test_a_receipt_is_the_digest_of_a_done_result(story: Story) -> None:
-    await story.admit(0)
-    key = story.place(0).key
-    assert await story.store.receipt(key) is None
-    await story.store.done(story.place(0), 1, settled(result={"n": 1}))
-    assert await story.store.receipt(key) == digest({"n": 1})
-    assert story.store.receipt_now(key) == digest({"n": 1})
-    assert await asyncio.to_thread(story.store.receipt_now, "nothing") is None
 
 
 async def test_a_heartbeat_records_without_a_fence(story: Story) -> None:

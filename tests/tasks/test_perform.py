@@ -8,7 +8,7 @@ from prefect.states import Failed
 
 from governance.edge import LONGEST_PAUSE_S
 from governance.errors import Rejected, StoreError, Unavailable, Unknown
-from tasks.step import RETRY_DELAYS_S, _heals
+from tasks.perform import RETRY_DELAYS_S, _heals
 
 
 def heals(error: Exception) -> bool:
