@@ -69,8 +69,8 @@ async def taken_up(bench: Bench, history: History, name: str) -> tuple[ItemRow, 
         file.write_text(text)
     assert await bench.store.runs() == ()
     blobs = DirectoryBlobs(Path(bench.blobs))
-    for digest, text in history.bodies.items():
-        assert await blobs.put(text.encode()) == digest
+    for noted, text in history.bodies.items():
+        assert await blobs.put(text.encode()) == noted
     told = {"loop": history.loop, "item": history.item, "title": history.story}
     with bench.settings():
         async with get_client() as client:
