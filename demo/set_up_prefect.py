@@ -22,7 +22,7 @@ TYPES: tuple[type[Block], ...] = (
 
 async def pool(name: str, limit: int) -> None:
     """A pool of processes. The limit is the pool's: a worker's own dies when a run is resumed quickly."""
-    wanted = WorkPoolCreate(name=name, type="process", concurrency_limit=limit)
+    wanted = WorkPoolCreate(name=name, type="looprail", concurrency_limit=limit)
     async with get_client() as client:
         await client.create_work_pool(wanted, overwrite=True)
 

@@ -151,9 +151,9 @@ class DemoWorld:
         server.wait_for(f"{self.api_url}/health", timeout_s=180)
 
     def start_worker(self, name: str) -> None:
-        """A process worker that takes what is due from the pool."""
+        """A worker that takes what is due from the pool."""
         command = (
-            program("prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", name,
+            program("prefect"), "worker", "start", "--pool", POOL, "--type", "looprail", "--name", name,
         )  # fmt: skip
         self._start(name, command, self.environment())
 

@@ -86,16 +86,15 @@ def flow_runs(world: DemoWorld, deployment: str) -> list[Json]:
 
 
 def processes_of(flow_run: str) -> list[int]:
-    """Processes of this machine that work on a flow run, as the worker marks them."""
-    mark = f"PREFECT__FLOW_RUN_ID={flow_run}".encode()
+    """Processes of this machine that work on a flow run, as the worker names them."""
+    name = f"run-{flow_run}"[:15]
     found: list[int] = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (place / "environ").read_bytes()
+            if (place / "comm").read_text().strip() == name:
+                found.append(int(place.name))
         except OSError:
             continue
-        if mark in environment.split(b"\0"):
-            found.append(int(place.name))
     return found
 
 

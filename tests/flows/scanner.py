@@ -20,8 +20,6 @@ from demo.world import DemoWorld
 from drivers.sandbox.cell import UID
 
 BASE = "looprail/python:3.11"
-RUNNING = "environment of a running flow run"
-"""What Prefect 3.8.8's worker keeps in an owner-only file until the run ends, its own password in it."""
 KEPT_ON_PURPOSE = ("model-key", "forge-token", "token")
 """Files of the demo itself, owner-only, from which the far side learns its own keys."""
 
@@ -99,11 +97,8 @@ def places(world: DemoWorld) -> Iterator[tuple[str, bytes]]:
 def _files(home: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(home.rglob("*")):
         if file.is_file() and not file.is_symlink() and file.name not in KEPT_ON_PURPOSE:
-            kind = f"file {file.relative_to(home).parts[0]}"
-            attempt = file.parent.name.startswith("prefect-workspace-attempt-")
-            if attempt and not (file.parent.stat().st_mode | file.stat().st_mode) & 0o077:
-                kind = RUNNING
-            yield kind, file.read_bytes() + b"\n" + file.name.encode()
+            where = f"file {file.relative_to(home).parts[0]}"
+            yield where, file.read_bytes() + b"\n" + file.name.encode()
 
 
 _SNAPSHOT = (

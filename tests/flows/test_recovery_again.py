@@ -200,8 +200,8 @@ async def test_a_crashed_heartbeat_is_started_again_and_finds_what_there_is(benc
 async def test_a_life_that_was_taken_over_ends_without_a_word(bench: Bench) -> None:
     """It must not tell Prefect how the run ended: a newer process is at work on the same flow run."""
     await bench.begin("taken", TICKETS, **ONE, play={"tickets/v1": "repeat"})
-    bench.faults({"kind": "slow", "seconds": 3, "times": 1, "role": "lead"})
     item = await found(bench)
+    bench.faults({"kind": "slow", "seconds": 3, "times": 1, "role": "lead"})
     before = len(bench.requests())
 
     async def take() -> None:

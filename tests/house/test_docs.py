@@ -76,7 +76,7 @@ def test_no_worker_is_started_with_a_limit_of_its_own():
     """Source: docs/decisions/0006-pool-limit-not-worker-limit.md"""
     calls = prefect_calls()
     assert ["work-pool", "set-concurrency-limit", "loops", "8"] in calls
-    assert ["worker", "start", "--pool", "loops", "--type", "process"] in calls
+    assert ["worker", "start", "--pool", "loops", "--type", "looprail"] in calls
     assert not any("--limit" in call for call in calls)
 
 

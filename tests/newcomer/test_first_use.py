@@ -74,7 +74,7 @@ async def test_from_nothing_to_a_loop_deployed_from_git_and_run(
         rendered = ours / "prefect.yaml"
         loops("render", "--output", rendered, "--git", ours.as_uri(), "--commit", commit)
         for words in (
-            ("work-pool", "create", "loops", "--type", "process"),
+            ("work-pool", "create", "loops", "--type", "looprail"),
             ("--no-prompt", "deploy", "--all", "--prefect-file", str(rendered)),
         ):
             done = run_program("prefect", *words, env=server.whole_environment)
@@ -132,7 +132,7 @@ def start_worker(server: Server, empty: Path, home: Path) -> Process:
     """A worker in an empty directory that knows nothing of any registry."""
     env = {k: v for k, v in server.whole_environment.items() if k != "LOOPRAIL_REGISTRY"}
     env |= {"PREFECT_WORKER_QUERY_SECONDS": "1", "LOOPRAIL_HOME": str(home / "home")}
-    command = (program("prefect"), "worker", "start", "--pool", "loops", "--type", "process")
+    command = (program("prefect"), "worker", "start", "--pool", "loops", "--type", "looprail")
     return Process("worker", command, log=home / "worker.log", env=env, cwd=empty)
 
 
