@@ -24,7 +24,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
-from governance.errors import DriverError, Unavailable, Unknown
+from governance.errors import Damaged, DriverError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.limits import model_charges
 from governance.memory import Store
@@ -235,7 +235,8 @@ def _fate(error: BaseException) -> tuple[Literal["failed", "unknown"], str, str]
     match error:
         case Unknown():
             return "unknown", error.code, str(error)
-        case DriverError():
+        case DriverError() | Damaged():
+            # What an effect needs of the record (the files of a box, say) it reads before it touches anything.
             return "failed", error.code, str(error)
         case asyncio.CancelledError():
             return "unknown", "cancelled", "the process was told to end"

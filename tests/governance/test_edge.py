@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from drivers.blobs import DirectoryBlobs
 from drivers.store.sqlite import SqliteStore
 from governance import edge as edge_module
 from governance.conversation import (
@@ -44,7 +45,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
-from governance.errors import Rejected, StoreError, Unavailable, Unknown
+from governance.errors import Damaged, Rejected, StoreError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.parts import Json, pico
 from governance.prices import cost, input_bound, worst_case
@@ -481,6 +482,26 @@ async def test_an_answer_that_cannot_be_stored_is_unknown_and_stays_counted(
     assert (row.status, row.error) == ("unknown", "unexpected")
     budget = await desk.budget()
     assert (budget.held, budget.unknown) == (0, worst(request()))
+
+
+async def test_an_effect_that_finds_its_files_gone_has_not_happened_and_holds_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """The blob of a workspace is missing when its box is filled: long before the lease nobody waits for the try."""
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    state = await blobs.put(b"what the maker wrote")
+    next((tmp_path / "blobs").glob("??/??/*")).unlink()
+
+    async def act() -> Settlement:
+        await blobs.get(state)
+        raise AssertionError("the box was filled")
+
+    with pytest.raises(Damaged, match="is missing"):
+        await desk.edge.local(desk.intent(kind="sandbox"), act)
+    (row,) = await desk.rows()
+    assert (row.status, row.error, row.cost) == ("failed", "damaged", 0)
+    assert state in row.attributes["error.message"]
+    assert row.ended_at == desk.now
 
 
 @contextmanager
