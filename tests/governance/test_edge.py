@@ -79,14 +79,19 @@ class FakeConnector:
     """Answers, or fails, as told; keeps what it was asked."""
 
     says: ToolResult | Exception
+    connects: Callable[[], None] = lambda: None
+    """What happens while it connects, before it asks whether the call may still be sent."""
     asked: list[tuple[str, Json, str]] = field(default_factory=list[tuple[str, Json, str]])
 
     async def tools(self) -> tuple[ToolSpec, ...]:
         raise AssertionError("the edge never lists")
 
     async def call(
-        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int
-    ) -> ToolResult:
+        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int,
+        in_time: Callable[[], None],
+    ) -> ToolResult:  # fmt: skip
+        self.connects()
+        in_time()
         self.asked.append((tool, arguments, key))
         if isinstance(self.says, Exception):
             raise self.says
@@ -407,6 +412,30 @@ async def test_nothing_is_sent_once_its_moment_has_passed(desk: Desk) -> None:
     assert port.asked == []
     (row,) = await desk.rows()
     assert row.status == "failed"
+
+
+async def test_a_connection_that_took_too_long_to_make_carries_no_call(desk: Desk) -> None:
+    def slowly() -> None:
+        desk.now += 1_001
+
+    port = FakeConnector(ToolResult("merged"), connects=slowly)
+    with pytest.raises(Unavailable, match="not sent: the moment"):
+        await desk.tool(port, repeatable=False)
+    (row,) = await desk.rows()
+    assert (row.status, port.asked) == ("failed", []), "it surely did not happen"
+    port.connects = lambda: None
+    assert isinstance(await desk.tool(port, repeatable=False), Recorded), "nobody need say so"
+
+
+async def test_a_call_that_waited_may_be_sent_as_long_after_its_admission_as_any(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        await desk.tool(FakeConnector(Unavailable("ci", "busy", 0.05)))
+    port = FakeConnector(ToolResult("fine"))
+    again = asyncio.create_task(desk.tool(port))
+    await asyncio.sleep(0.02)
+    desk.now += 5_000
+    assert isinstance(await again, Recorded)
+    assert len(port.asked) == 1
 
 
 async def test_a_writing_call_that_may_have_happened_goes_to_a_person(desk: Desk) -> None:
