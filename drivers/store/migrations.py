@@ -72,6 +72,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE restored (item TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL)",
         ),
     ),
+    Migration(
+        "0005-seals",
+        # Rows that are there already get none: nobody could say that they are what was written.
+        (
+            "ALTER TABLE journal ADD COLUMN seal TEXT",
+            "ALTER TABLE cards ADD COLUMN seal TEXT",
+        ),
+    ),
 )
 
 

@@ -39,11 +39,11 @@ def forget(sql: Sql, before: int) -> Forgotten:
     What happened stays: every key, kind, digest, verdict, answer, try, price and moment.
     """
     entries = sql.run(
-        f"UPDATE journal SET args = :gone, result = NULL, state = NULL WHERE args <> :gone AND owner{_CLOSED}",
+        f"UPDATE journal SET args = :gone, result = NULL, state = NULL, seal = NULL WHERE args <> :gone AND owner{_CLOSED}",
         gone=GONE, before=before,
     )  # fmt: skip
     cards = sql.run(
-        f"UPDATE cards SET arguments = :gone, diff = NULL, facts = NULL, result = NULL WHERE arguments <> :gone AND item{_CLOSED}",
+        f"UPDATE cards SET arguments = :gone, diff = NULL, facts = NULL, result = NULL, seal = NULL WHERE arguments <> :gone AND item{_CLOSED}",
         gone=GONE, before=before,
     )  # fmt: skip
     sql.run(

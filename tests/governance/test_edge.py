@@ -427,7 +427,9 @@ async def test_a_connection_that_took_too_long_to_make_carries_no_call(desk: Des
     assert isinstance(await desk.tool(port, repeatable=False), Recorded), "nobody need say so"
 
 
-async def test_a_call_that_waited_may_be_sent_as_long_after_its_admission_as_any(desk: Desk) -> None:
+async def test_a_call_that_waited_may_be_sent_as_long_after_its_admission_as_any(
+    desk: Desk,
+) -> None:
     with pytest.raises(Unavailable):
         await desk.tool(FakeConnector(Unavailable("ci", "busy", 0.05)))
     port = FakeConnector(ToolResult("fine"))
