@@ -91,7 +91,7 @@ async def _tell(world: World, due: Outgoing) -> bool:
             await notify(world, due)
             point("after-notice")
         case _:
-            await switch(due)
+            await switch(world, due)
     return True
 
 

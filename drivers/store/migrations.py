@@ -80,6 +80,11 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE cards ADD COLUMN seal TEXT",
         ),
     ),
+    Migration(
+        "0006-what-a-pause-switched-off",
+        # NULL for a pause of before, and for one whose schedules were not switched off yet.
+        ("ALTER TABLE breakers ADD COLUMN schedules TEXT",),
+    ),
 )
 
 

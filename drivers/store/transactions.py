@@ -99,6 +99,8 @@ class Transactions:
     breaker = reading(breakers.open_breaker)
     endings = reading(breakers.endings)
     trip = writing(breakers.trip)
+    switch_off = writing(breakers.switch_off)
+    switched_off = reading(breakers.switched_off)
     resume = writing(breakers.resume)
 
     advance = writing(advance, "advance")

@@ -108,7 +108,6 @@ DAMAGES = {
     "a digest": (f"UPDATE journal SET result_digest = 'sha256:{'0' * 64}'", "noted when it was written"),
     "arguments": ("UPDATE journal SET args = '{\"a\":1}'", "noted when it was written"),
     "labels": ("UPDATE journal SET labels = '[\"trusted\"]'", "noted when it was written"),
-    "a name": ("UPDATE journal SET name = 'another'", "noted when it was written"),
     "what a card shows": ("UPDATE cards SET facts = '{\"process\":\"dead\"}'", "noted when it was written"),
     "the definition": ("UPDATE definitions SET body = body || ' '", "was changed in the store"),
     "a blob, one bit": ("", "was changed on disk"),

@@ -521,7 +521,8 @@ async def test_an_effect_that_finds_its_files_gone_has_not_happened_and_holds_no
     """The blob of a workspace is missing when its box is filled: long before the lease nobody waits for the try."""
     blobs = DirectoryBlobs(tmp_path / "blobs")
     state = await blobs.put(b"what the maker wrote")
-    next((tmp_path / "blobs").glob("??/??/*")).unlink()
+    (blob,) = (tmp_path / "blobs").glob("??/??/*")
+    blob.unlink()
 
     async def act() -> Settlement:
         await blobs.get(state)
