@@ -16,14 +16,21 @@ from governance.recovery import Handed, Restart
 class Forgotten:
     """How many rows lost their content."""
 
-    items: int
-    entries: int
-    cards: int
+    items: int = 0
+    heartbeats: int = 0
+    entries: int = 0
+    cards: int = 0
 
     @property
     def any(self) -> bool:
         """Whether there was anything to forget."""
-        return bool(self.items or self.entries or self.cards)
+        return bool(self.items or self.heartbeats)
+
+    def __add__(self, more: "Forgotten") -> "Forgotten":
+        return Forgotten(
+            self.items + more.items, self.heartbeats + more.heartbeats, self.entries + more.entries,
+            self.cards + more.cards,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,10 @@ class Upkeep(Protocol):
         ...
 
     async def forget(self, before: int) -> Forgotten:
-        """Drop the content of what ended before this moment; what happened, and what it cost, stays."""
+        """Drop the content of a portion of what ended before this moment; what happened, and what it cost, stays.
+
+        Repeat it until there is nothing to forget: others write in between, and nothing is half forgotten.
+        """
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

@@ -85,6 +85,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         # NULL for a pause of before, and for one whose schedules were not switched off yet.
         ("ALTER TABLE breakers ADD COLUMN schedules TEXT",),
     ),
+    Migration(
+        "0007-forgotten-in-portions",
+        (
+            # What ended before which moment was forgotten with it.
+            "ALTER TABLE items ADD COLUMN forgotten BIGINT",
+            "ALTER TABLE runs ADD COLUMN forgotten BIGINT",
+            "CREATE INDEX items_kept ON items (closed_at) WHERE forgotten IS NULL",
+            "CREATE INDEX runs_kept ON runs (closed_at) WHERE forgotten IS NULL",
+        ),
+    ),
 )
 
 
