@@ -83,9 +83,10 @@ async def _run(world: World, run: RunRow) -> tuple[str, str]:
         f"- {plain(i.finding.title)}: {i.status}" + (f" ({i.stop.reason})" if i.stop else "")
         for i in items
     )
+    stopped = f"stopped ({run.stop.reason}): {plain(run.stop.detail)}" if run.stop else ""
     return (
         f"{run.loop}: run {run.run} is over",
-        f"{run.summary or 'nothing found'}\n{ended}\n"
+        f"{stopped or run.summary or 'nothing found'}\n{ended}\n"
         f"Cost: {usd(spent):.4f} USD (computed at list price)\n{link(run.flow_run)}",
     )
 
