@@ -3,6 +3,7 @@
 The part of `governance.memory.Store` that no loop needs: what was left behind, what is old, what is still to be sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +65,21 @@ class Upkeep(Protocol):
 
     async def give_up_run(self, run: str, *, stop: Stop, now: int) -> RunRow:
         """Close a heartbeat's run that no process will close; its open tries become unknown."""
+        ...
+
+    async def kept_house(self, flow_run: str, *, now: int) -> None:
+        """This flow run of Prefect's has looked after everything; the last two are kept on record."""
+        ...
+
+    async def housekeepings(self) -> tuple[str, ...]:
+        """The flow runs that kept house last, newest first."""
+        ...
+
+    async def hand_out_anew(self, gone: Sequence[Handed], *, now: int) -> tuple[str, ...]:
+        """Prefect's database was lost, and these flow runs with it: new ones for items, the end for heartbeats.
+
+        One notice; a line for each loss.
+        """
         ...
 
     async def in_use(self) -> InUse:

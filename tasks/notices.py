@@ -28,6 +28,8 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
     if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None
+    if due.payload.get("kind") == "lost":
+        return _lost(str(due.payload["told"]))
     if due.payload.get("kind") == "breaker":
         return await _pause(world, str(due.payload["loop"]))
     if due.payload.get("kind") == "lives":
@@ -65,6 +67,15 @@ async def _pause(world: World, loop: str) -> tuple[str, str] | None:
         f"{plain(pause.why)}\n"
         f"Since {moment(pause.at)}, after run {pause.run}. Nothing of it runs until somebody lets it go on.\n"
         f"Look: `loops state {loop}`. Go on: `loops resume {loop} --reason TEXT`",
+    )
+
+
+def _lost(told: str) -> tuple[str, str]:
+    return (
+        "Prefect's database was lost",
+        f"It knows none of the last housekeepings on record: {told}.\n"
+        "What waited for people is asked once more; answers that were only in Prefect's forms are gone.\n"
+        "Whoever paused schedules in Prefect has to do so again.",
     )
 
 

@@ -95,6 +95,10 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX runs_kept ON runs (closed_at) WHERE forgotten IS NULL",
         ),
     ),
+    Migration(
+        "0008-who-kept-house-last",
+        ("CREATE TABLE housekeepings (flow_run TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)",),
+    ),
 )
 
 
