@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from drivers.mcp import McpConnector
@@ -86,6 +87,25 @@ async def test_over_http_nothing_is_sent_when_connecting_took_too_long(
         assert CALL not in wire.heard
         assert await echo(connector, Deadline(5)) == ToolResult("hi"), "and serves the next call"
         assert wire.heard.count(b'"echo"') == 1
+
+
+async def test_a_call_that_was_given_up_while_its_request_connected_is_not_sent_later(
+    servers: dict[tuple[str, ...], Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK lets a request of the older protocol go on when nobody waits for it any more."""
+    plainly = httpx2.AsyncHTTPTransport.handle_async_request
+
+    async def slowly(inner: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(SLOW_S if CALL in request.content else 0)
+        return await plainly(inner, request)
+
+    async with slow_http(servers["--legacy",]) as (connector, wire):
+        await connector.tools()
+        monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", slowly)
+        with pytest.raises(Unavailable, match="no connection within"):
+            await connector.call("echo", {}, key="k", timeout_s=SLOW_S / 4, max_bytes=1000)
+        await asyncio.sleep(SLOW_S)
+        assert CALL not in wire.heard
 
 
 async def test_over_stdio_nothing_is_sent_when_the_process_took_too_long_to_start(
