@@ -101,6 +101,18 @@ async def test_a_row_of_the_time_before_seals_is_compared_as_it_was_then(
         await story.store.intend(story.intent(0))
 
 
+async def test_what_was_begun_before_seals_and_is_done_now_has_one(
+    story: Story, tmp_path: Path
+) -> None:
+    await story.admit(2)
+    tamper(tmp_path, f"UPDATE journal SET seal = NULL WHERE {key(2)}")
+    await story.store.done(story.place(2), 1, settled())
+    assert len(await story.store.entries(story.item)) == 3
+    tamper(tmp_path, f"UPDATE journal SET labels = '[\"trusted\"]' WHERE {key(2)}")
+    with pytest.raises(Damaged):
+        await story.store.entries(story.item)
+
+
 async def test_what_is_written_over_a_changed_row_does_not_make_it_whole(
     story: Story, tmp_path: Path
 ) -> None:
