@@ -95,10 +95,8 @@ def deployments(loop: Loop) -> tuple[Json, Json]:
         # 3.8.8), so a loop without one is paused as a whole; people and events can still start it.
         "paused": trigger.schedule is None,
         "schedules": [schedule] if trigger.schedule else [],
-        # What is made up for in order waits for its turn; T1 leaves out what came while another was under way.
-        "concurrency_limit": _one_at_a_time(
-            enqueue=trigger.overlap == "enqueue" or trigger.missed == "all"
-        ),
+        # Prefect cannot tell a slot from a delivery: both wait, and T1 leaves out the slots that are to be skipped.
+        "concurrency_limit": _one_at_a_time(enqueue=True),
         **_placed(),
         **({"triggers": [_on_event(loop.name, trigger.event)]} if trigger.event else {}),
     }

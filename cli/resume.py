@@ -30,21 +30,28 @@ $ loops resume night-fix --reason "mended" --json
 def resume(loop: str, reason: str, name: str | None, as_json: bool) -> None:
     """Let a loop go on that the breaker paused.
 
-    Its schedules fire again, and the breaker counts anew from here. Slots that passed meanwhile are
-    not made up for. Exit code 0 when it was paused and is not any more; else 1.
+    Its schedules fire again, but for those that a person had paused before the breaker did. The breaker
+    counts anew from here, and slots that passed meanwhile are not made up for. Exit code 0 when it was
+    paused and is not any more; else 1.
     """
     said = " ".join(reason.split())
     if not said or len(said) > 2_000 or one_line(said) != said:
         raise click.UsageError("--reason takes 1 to 2,000 visible characters")
     store = open_cli_store().store
     row = asyncio.run(_resume(store, loop, claimed(name), said))
-    late = _switched(store, row)
+    late, paused = _switched(store, row)
     if as_json:
         told = {**vars(row), "at": stamp(row.at), "resumed_at": stamp(row.resumed_at)}
-        click.echo(json.dumps({**told, "schedules": "later" if late else "active"}, indent=2))
+        stay = {"schedules": "later" if late else "active", "paused_schedules": paused}
+        click.echo(json.dumps({**told, **stay}, indent=2))
     else:
         click.echo(f"{loop}: goes on. It was paused after run {row.run}: {one_line(row.why)}")
-        click.echo(late or "Its schedules fire again.")
+        click.echo(late or "What the breaker switched off fires again.")
+        for schedule in paused:
+            click.echo(
+                f"Schedule {schedule} stays paused, as a person had left it: "
+                f"`prefect deployment schedule resume heartbeat/{loop} {schedule}`"
+            )
 
 
 async def _resume(store: Store, loop: str, by: str, reason: str) -> BreakerRow:
@@ -62,23 +69,25 @@ async def _resume(store: Store, loop: str, by: str, reason: str) -> BreakerRow:
     return row
 
 
-def _switched(store: Store, row: BreakerRow) -> str:
-    """Empty when Prefect's schedules are switched on already; else when they will be."""
-    why = ""
+def _switched(store: Store, row: BreakerRow) -> tuple[str, tuple[str, ...]]:
+    """When Prefect's schedules will be switched on, empty when they are; and those that stay paused."""
+    why, paused = "", ()
     try:
         with reaching_prefect():
-            asyncio.run(_drain())
+            paused = asyncio.run(_drain(row.loop))
     except LoopError as error:
         why = f" ({error})"
     waiting = asyncio.run(store.outbox(100_000))
     if all((w.kind, w.key) != ("unpause", f"{row.loop}-{row.nth}") for w in waiting):
-        return ""
-    return f"It is on record; housekeeping will switch its schedules on{why}."
+        return "", paused
+    return f"It is on record; housekeeping will switch its schedules on{why}.", ()
 
 
-async def _drain() -> None:
+async def _drain(loop: str) -> tuple[str, ...]:
     from tasks.outbox import drain
+    from tasks.switches import paused_schedules
     from tasks.world import open_world
 
     async with open_world() as world:
         await drain(world)
+    return await paused_schedules(loop)

@@ -5,7 +5,8 @@ from prefect.client.schemas.objects import State
 
 from flows.converse import converse
 from governance.effects import Stop
-from governance.records import Finding
+from governance.errors import Damaged, Diverged
+from governance.records import Finding, ItemRow
 from tasks.beat import begin
 from tasks.inbox import findings_in, look, put_in_inbox, whole_loop
 from tasks.job import Job
@@ -28,13 +29,21 @@ async def heartbeat(
     async with begin(loop, slot, delivery, payload) as job:
         if isinstance(job, Stop):
             return ended(job)
+        came = await attempt(job)
+        if isinstance(came, Stop):
+            return await report(job, 0, came)
+        return await report(job, len(came), None)
+
+
+async def attempt(job: Job) -> tuple[ItemRow, ...] | Stop:
+    """What is new in the inbox. A record that does not fit the code any more ends it: a heartbeat waits for nobody."""
+    try:
         found = await find(job)
-        if isinstance(found, Stop):
-            return await report(job, 0, found)
-        items = await put_in_inbox(job, found)
-        if isinstance(items, Stop):
-            return await report(job, 0, items)
-        return await report(job, len(items), None)
+        return found if isinstance(found, Stop) else await put_in_inbox(job, found)
+    except Diverged as error:
+        return Stop("diverged", f"{error.fact} This heartbeat is over; the next one looks anew.")
+    except Damaged as error:
+        return Stop("damaged", str(error))
 
 
 async def find(job: Job) -> tuple[Finding, ...] | Stop:

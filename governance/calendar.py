@@ -71,11 +71,11 @@ def due(trigger: Trigger, slots: Sequence[int], beats: Sequence[Beat]) -> tuple[
     With `overlap: skip` a slot that came while a heartbeat was under way was skipped, and is not missed.
     """
     run = {beat.slot for beat in beats}
-    makes_up = trigger.missed != "skip" and trigger.overlap == "skip"
+    skips = trigger.overlap == "skip"
     return tuple(
         slot
         for slot in slots
-        if slot_name(slot) not in run and not (makes_up and _under_way(slot, beats))
+        if slot_name(slot) not in run and not (skips and _under_way(slot, beats))
     )
 
 

@@ -24,7 +24,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
-from governance.errors import DriverError, Unavailable, Unknown
+from governance.errors import Damaged, DriverError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.limits import model_charges
 from governance.memory import Store
@@ -78,7 +78,7 @@ class Edge:
         charges = model_charges(intent.place, cost=worst or 0, tokens=bound + request.max_tokens)
         intent = replace(intent, charges=charges, reserved=worst or 0)
 
-        async def act() -> Settlement:
+        async def act(_: Intent) -> Settlement:
             raw = await port.reply(request, timeout_s=timeout_s)
             reply = replace(raw, content=tuple(self.screen().json(b) for b in raw.content))
             return self._settle_model(intent, request, reply)
@@ -119,10 +119,11 @@ class Edge:
                 )
             )
 
-        async def act() -> Settlement:
+        async def act(admitted: Intent) -> Settlement:
             answer = await port.call(
-                tool, intent.args, key=intent.place.key, timeout_s=timeout_s, max_bytes=max_bytes
-            )
+                tool, intent.args, key=intent.place.key, timeout_s=timeout_s, max_bytes=max_bytes,
+                in_time=lambda: self._in_time(admitted),
+            )  # fmt: skip
             return Settlement(
                 now=self.now(),
                 result=self.screen().json(vars(answer)),
@@ -139,27 +140,31 @@ class Edge:
     async def local(self, intent: Intent, act: Callable[[], Awaitable[Settlement]]) -> Outcome:
         """One effect of ours in a sandbox or a repository: same admission, same ledger, same screening."""
 
-        async def screened() -> Settlement:
+        async def screened(_: Intent) -> Settlement:
             settlement = await act()
             return replace(settlement, result=self.screen().json(settlement.result))
 
         return await self._through(intent, screened)
 
-    async def _through(self, intent: Intent, act: Callable[[], Awaitable[Settlement]]) -> Outcome:
+    async def _through(
+        self, intent: Intent, act: Callable[[Intent], Awaitable[Settlement]]
+    ) -> Outcome:
         admission, intent = await self._admit(intent)
         if not isinstance(admission, Admitted):
             return admission
         try:
-            if self.now() > intent.send_by:
-                raise Unavailable(
-                    intent.name, "not sent: the moment it had to be sent by has passed"
-                )
-            return await self._settle(intent, admission, await act())
+            self._in_time(intent)
+            return await self._settle(intent, admission, await act(intent))
         except (Exception, asyncio.CancelledError) as error:
             # A bug of ours included: a try that nobody settles would hold its money until its lease. What ends the
             # process at once leaves no loop to settle on; the next life or the lease does.
             await asyncio.shield(self._fail(intent, admission, error))
             raise
+
+    def _in_time(self, intent: Intent) -> None:
+        """Raises `Unavailable` when its moment has passed. A port that has to connect first asks once more after it."""
+        if self.now() > intent.send_by:
+            raise Unavailable(intent.name, "not sent: the moment it had to be sent by has passed")
 
     async def _settle(self, intent: Intent, admitted: Admitted, settlement: Settlement) -> Recorded:
         """T5. A process that is told to end meanwhile ends after it: what was paid for is not thrown away."""
@@ -235,7 +240,8 @@ def _fate(error: BaseException) -> tuple[Literal["failed", "unknown"], str, str]
     match error:
         case Unknown():
             return "unknown", error.code, str(error)
-        case DriverError():
+        case DriverError() | Damaged():
+            # What an effect needs of the record (the files of a box, say) it reads before it touches anything.
             return "failed", error.code, str(error)
         case asyncio.CancelledError():
             return "unknown", "cancelled", "the process was told to end"

@@ -58,10 +58,8 @@ class Diverged(StoreError):
 
     def __init__(self, key: str, recorded: str, asked: str) -> None:
         self.key, self.recorded, self.asked = key, recorded, asked
-        super().__init__(
-            f"effect {key!r} is on record as {recorded}, and the code now asks for {asked}. "
-            "Restart the round or abandon the item."
-        )
+        self.fact = f"effect {key!r} is on record as {recorded}, and the code now asks for {asked}."
+        super().__init__(f"{self.fact} Restart the round or abandon the item.")
 
     def __reduce__(self) -> tuple[type["Diverged"], tuple[str, str, str]]:
         return type(self), (self.key, self.recorded, self.asked)

@@ -55,6 +55,14 @@ class Firings(Protocol):
         """
         ...
 
+    async def switch_off(self, loop: str, nth: int, active: tuple[str, ...]) -> tuple[str, ...]:
+        """The schedules that this pause switches off: those active now, or those noted the first time."""
+        ...
+
+    async def switched_off(self, loop: str, nth: int) -> tuple[str, ...] | None:
+        """The schedules that this pause has switched off; None when nobody noted which."""
+        ...
+
     async def resume(
         self, loop: str, *, by: str, reason: str, state: str, seen: int, now: int
     ) -> BreakerRow | PageMoved | None:

@@ -3,7 +3,7 @@
 Protocols only; `drivers/` speaks them, tests may fake them, `tasks/world.py` wires them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,9 +31,13 @@ class Connector(Protocol):
         ...
 
     async def call(
-        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int
-    ) -> ToolResult:
-        """One call, with `key` sent as idempotency key. `Unavailable` only when it surely did not start."""
+        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int,
+        in_time: Callable[[], None],
+    ) -> ToolResult:  # fmt: skip
+        """One call, with `key` sent as idempotency key. `Unavailable` only when it surely did not start.
+
+        `in_time` is asked when the connection stands and the first byte is next; where it raises nothing is sent.
+        """
         ...
 
 

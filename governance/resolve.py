@@ -57,11 +57,6 @@ def doubts(loop: Loop, organisation: Organisation) -> Iterator[Finding]:
             ("harness",),
             "a run may spend without end: set max_tokens_per_run or max_cost_usd_per_run",
         )
-    if (loop.trigger.event or loop.trigger.webhook) and loop.trigger.overlap == "skip":
-        yield (
-            ("trigger",),
-            "a delivery that comes while a heartbeat is under way is dropped; keep it with overlap: enqueue",
-        )
     yield from _writing_readers(loop, organisation)
 
 

@@ -18,7 +18,7 @@ class Trigger(Part):
     missed: Literal["skip", "once", "all"] = "skip"
     """Slots that passed while nothing ran: none is made up for, only the newest, or each in order."""
     overlap: Literal["skip", "enqueue"] = "skip"
-    """What happens to a heartbeat that fires while one is under way."""
+    """What happens to a slot that comes while a heartbeat is under way; a delivery always waits for its turn."""
     event: EventName | None = None
     """A Prefect event that fires it too; the event's id names the delivery."""
     webhook: Name | None = None

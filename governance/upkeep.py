@@ -3,6 +3,7 @@
 The part of `governance.memory.Store` that no loop needs: what was left behind, what is old, what is still to be sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,14 +17,21 @@ from governance.recovery import Handed, Restart
 class Forgotten:
     """How many rows lost their content."""
 
-    items: int
-    entries: int
-    cards: int
+    items: int = 0
+    heartbeats: int = 0
+    entries: int = 0
+    cards: int = 0
 
     @property
     def any(self) -> bool:
         """Whether there was anything to forget."""
-        return bool(self.items or self.entries or self.cards)
+        return bool(self.items or self.heartbeats)
+
+    def __add__(self, more: "Forgotten") -> "Forgotten":
+        return Forgotten(
+            self.items + more.items, self.heartbeats + more.heartbeats, self.entries + more.entries,
+            self.cards + more.cards,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,30 @@ class Upkeep(Protocol):
         """Close a heartbeat's run that no process will close; its open tries become unknown."""
         ...
 
+    async def kept_house(self, flow_run: str, *, now: int) -> None:
+        """This flow run of Prefect's has looked after everything; the last two are kept on record."""
+        ...
+
+    async def housekeepings(self) -> tuple[str, ...]:
+        """The flow runs that kept house last, newest first."""
+        ...
+
+    async def hand_out_anew(self, gone: Sequence[Handed], *, now: int) -> tuple[str, ...]:
+        """Prefect's database was lost, and these flow runs with it: new ones for items, the end for heartbeats.
+
+        One notice; a line for each loss.
+        """
+        ...
+
     async def in_use(self) -> InUse:
         """Every blob that a row names."""
         ...
 
     async def forget(self, before: int) -> Forgotten:
-        """Drop the content of what ended before this moment; what happened, and what it cost, stays."""
+        """Drop the content of a portion of what ended before this moment; what happened, and what it cost, stays.
+
+        Repeat it until there is nothing to forget: others write in between, and nothing is half forgotten.
+        """
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

@@ -28,6 +28,8 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
     if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None
+    if due.payload.get("kind") == "lost":
+        return _lost(str(due.payload["told"]))
     if due.payload.get("kind") == "breaker":
         return await _pause(world, str(due.payload["loop"]))
     if due.payload.get("kind") == "lives":
@@ -68,6 +70,15 @@ async def _pause(world: World, loop: str) -> tuple[str, str] | None:
     )
 
 
+def _lost(told: str) -> tuple[str, str]:
+    return (
+        "Prefect's database was lost",
+        f"It knows none of the last housekeepings on record: {told}.\n"
+        "What waited for people is asked once more; answers that were only in Prefect's forms are gone.\n"
+        "Whoever paused schedules in Prefect has to do so again.",
+    )
+
+
 def _given_up(item: ItemRow) -> tuple[str, str]:
     return (
         f"{item.loop}: given up: {plain(item.finding.title)}",
@@ -83,9 +94,10 @@ async def _run(world: World, run: RunRow) -> tuple[str, str]:
         f"- {plain(i.finding.title)}: {i.status}" + (f" ({i.stop.reason})" if i.stop else "")
         for i in items
     )
+    stopped = f"stopped ({run.stop.reason}): {plain(run.stop.detail)}" if run.stop else ""
     return (
         f"{run.loop}: run {run.run} is over",
-        f"{run.summary or 'nothing found'}\n{ended}\n"
+        f"{stopped or run.summary or 'nothing found'}\n{ended}\n"
         f"Cost: {usd(spent):.4f} USD (computed at list price)\n{link(run.flow_run)}",
     )
 

@@ -18,7 +18,10 @@ from drivers.crash import point
 from drivers.home import home
 from drivers.locks import held
 from governance.approvals import plain
+from governance.effects import Stop
+from governance.errors import Damaged
 from governance.records import Outgoing, OutgoingKind
+from tasks.endings import give_up
 from tasks.notices import notify
 from tasks.people import form_answer
 from tasks.switches import end, fire, switch
@@ -44,7 +47,8 @@ async def drain(world: World, only: OutgoingKind | None = None) -> int:
             continue
         try:
             count += await _send(world, due)
-        except UNSENT as error:
+        except (*UNSENT, Damaged) as error:
+            # One row that nobody can believe holds up no other.
             logger.warning("%s %s is not sent yet: %s", due.kind, due.key, error)
     return count
 
@@ -87,7 +91,7 @@ async def _tell(world: World, due: Outgoing) -> bool:
             await notify(world, due)
             point("after-notice")
         case _:
-            await switch(due)
+            await switch(world, due)
     return True
 
 
@@ -125,11 +129,18 @@ async def _restart(due: Outgoing) -> None:
 
 
 async def _resume(world: World, due: Outgoing) -> bool:
-    """Wake the item's flow run if it is suspended; False while it is still on its way to being suspended."""
+    """Wake the item's flow run if it is suspended; False while it is still on its way to being suspended.
+
+    An item whose cards cannot be believed is not woken: it ends here.
+    """
     item = await world.store.item(str(due.payload["item"]))
     if item is None or item.flow_run is None or item.status in ("done", "stopped"):
         return True
-    cards = await world.store.cards(item=item.item, open_only=False)
+    try:
+        cards = await world.store.cards(item=item.item, open_only=False)
+    except Damaged as error:
+        await give_up(world, item, Stop("damaged", str(error)))
+        return True
     asked = [c for c in cards if c.posted_n == item.posted_n]
     async with get_client() as client:
         try:

@@ -16,12 +16,14 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
 from prefect.input.actions import aread_flow_run_input
+from prefect.runtime import flow_run
 
 from governance.effects import Stop
 from governance.errors import Damaged
 from governance.pinned import Pinned
 from governance.recovery import FlowState, Handed, Restart, Seen, care_of, silent
 from tasks.endings import give_up
+from tasks.lost import lost
 from tasks.world import World, now_ms
 
 AT_ONCE = 200
@@ -29,17 +31,25 @@ AT_ONCE = 200
 
 
 async def recover_all(world: World) -> tuple[str, ...]:
-    """Look at every open item and heartbeat once; a line for each that needed something."""
+    """Look at every open item and heartbeat once; a line for each that needed something.
+
+    Where Prefect's database was lost nothing counts as deleted: what it has forgotten is handed out anew.
+    """
     handed = await world.store.handed_out()
     async with get_client() as client:
         found = await _flow_runs(client, [h.flow_run for h in handed])
         said: list[str] = []
         lives: dict[str, int] = {}
+        gone = [work for work in handed if work.flow_run not in found]
+        if gone and await lost(client, world):
+            said += await world.store.hand_out_anew(gone, now=now_ms())
+            handed = tuple(work for work in handed if work.flow_run in found)
         for work in handed:
             seen = await _seen(client, found.get(work.flow_run), work)
             care = await _care(world, work, seen, lives)
             if care is not None:
                 said += await _take_care(world, work, seen, care)
+    await world.store.kept_house(str(flow_run.id), now=now_ms())
     return tuple(said)
 
 
@@ -118,6 +128,6 @@ async def _take_care(
         return (f"{work.owner} of {work.loop} is started again: {care.why}",) if new else ()
     if work.status == "heartbeat":
         await world.store.give_up_run(work.owner, stop=care, now=now_ms())
-    elif item := await world.store.item(work.owner):
+    elif (item := await world.store.item(work.owner)) and item.flow_run == work.flow_run:
         await give_up(world, item, care)
     return (f"{work.owner} of {work.loop} has ended ({care.reason}): {care.detail}",)

@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
+from governance.upkeep import Forgotten
 from tasks.housekeeping import Held, told
 from tasks.world import World, now_ms
 
@@ -28,14 +29,11 @@ async def _forget(held: Held) -> State[None]:
     keep = held.world.registry.organisation.retention.content
     if keep is None:
         return told(["retention.content is not set: everything is kept"])
-    gone = await held.world.store.forget(now_ms() - int(keep.total_seconds() * 1000))
-    return told(
-        [
-            f"{gone.items:,} items, {gone.entries:,} entries, {gone.cards:,} cards are without content"
-        ]
-        if gone.any
-        else []
-    )
+    gone, before = Forgotten(), now_ms() - int(keep.total_seconds() * 1000)
+    while (portion := await held.world.store.forget(before)).any:
+        gone += portion
+    said = f"{gone.items:,} items, {gone.heartbeats:,} heartbeats: {gone.entries:,} entries, {gone.cards:,} cards"
+    return told([f"{said} are without content"] if gone.any else [])
 
 
 @task(name="sweep_blobs", task_run_name="sweep blobs", cache_policy=NO_CACHE, persist_result=False)

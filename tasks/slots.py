@@ -24,7 +24,7 @@ GRACE_MS = 300_000
 """So long a slot's own firing may take to come before the slot is made up for without it."""
 
 TIMES = 5
-"""Flow runs that one missed slot gets at most: each may be cancelled because another heartbeat was under way."""
+"""Flow runs that one missed slot gets at most: each may be cancelled before it has opened its run."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from uuid import UUID
 
 from prefect import get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import DeploymentSchedule, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling
 
 from governance.firing import delivery_slot, firing_key
 from governance.records import Outgoing
-from tasks.world import now_ms
+from tasks.world import World, now_ms
 
 KILL_MS = 90_000
 """So long a worker may take to end a process that is to be cancelled; then nobody will."""
@@ -47,14 +48,39 @@ async def end(due: Outgoing) -> bool:
     return False
 
 
-async def switch(due: Outgoing) -> None:
-    """Pause a loop's schedules, or let them fire again; by hand it cannot fire while it is paused either (T1)."""
+async def switch(world: World, due: Outgoing) -> None:
+    """Pause a loop's schedules, or let those fire again; by hand it cannot fire while it is paused either (T1).
+
+    Which of them were active is noted before the first is switched off: one that a person had paused before stays so.
+    """
+    loop, nth = str(due.payload["loop"]), int(due.key.rpartition("-")[2])
     async with get_client() as client:
-        try:
-            deployment = await client.read_deployment_by_name(f"heartbeat/{due.payload['loop']}")
-        except ObjectNotFound:
-            return
-        for schedule in deployment.schedules:
+        schedules = await _schedules(client, loop)
+        if due.kind == "pause":
+            active = tuple(sorted(name for name, s in schedules.items() if s.active))
+            ours = await world.store.switch_off(loop, nth, active)
+        else:
+            noted = await world.store.switched_off(loop, nth)
+            ours = tuple(schedules) if noted is None else noted
+        for name in schedules.keys() & set(ours):
+            schedule = schedules[name]
+            assert schedule.deployment_id is not None
             await client.update_deployment_schedule(
-                deployment.id, schedule.id, active=due.kind == "unpause"
+                schedule.deployment_id, schedule.id, active=due.kind == "unpause"
             )
+
+
+async def paused_schedules(loop: str) -> tuple[str, ...]:
+    """The ids of a loop's schedules that do not fire now."""
+    async with get_client() as client:
+        schedules = await _schedules(client, loop)
+    return tuple(str(s.id) for s in schedules.values() if not s.active)
+
+
+async def _schedules(client: PrefectClient, loop: str) -> dict[str, DeploymentSchedule]:
+    """A loop's schedules by their slugs, which outlive a deploy; none for a loop that is not deployed."""
+    try:
+        deployment = await client.read_deployment_by_name(f"heartbeat/{loop}")
+    except ObjectNotFound:
+        return {}
+    return {s.slug or str(s.id): s for s in deployment.schedules}

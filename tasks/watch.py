@@ -20,7 +20,8 @@ from prefect.runtime import flow_run
 from governance.effects import Stop
 from governance.errors import LoopError
 from tasks.job import Job
-from tasks.world import now_ms
+from tasks.lost import lost
+from tasks.world import World, now_ms
 
 logger = get_logger("looprail.watch")
 
@@ -49,7 +50,7 @@ async def watched(job: Job) -> AsyncGenerator[None]:
 
 async def _watch(job: Job, run: UUID, over: asyncio.Event) -> None:
     async with get_client() as client:
-        while (why := await _unwanted(client, run)) is None:
+        while (why := await _unwanted(client, job.world, run)) is None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), EVERY_S)
             if over.is_set():
@@ -63,13 +64,22 @@ async def _watch(job: Job, run: UUID, over: asyncio.Event) -> None:
             logger.warning("boxes of %s are left to housekeeping: %s", job.owner, error)
 
 
-async def _unwanted(client: PrefectClient, run: UUID) -> str | None:
+async def _unwanted(client: PrefectClient, world: World, run: UUID) -> str | None:
     try:
         state = (await client.read_flow_run(run)).state
     except ObjectNotFound:
-        return f"flow run {str(run)!r} was deleted in Prefect"
+        return await _deleted(client, world, run)
     except _UNANSWERED:
         return None
     if state is None or state.type not in (StateType.CANCELLING, StateType.CANCELLED):
         return None
     return f"flow run {str(run)!r} was cancelled in Prefect"
+
+
+async def _deleted(client: PrefectClient, world: World, run: UUID) -> str | None:
+    """Gone with all of Prefect's database it is nobody's wish: housekeeping hands the item out anew."""
+    try:
+        gone = await lost(client, world)
+    except _UNANSWERED:
+        return None
+    return None if gone else f"flow run {str(run)!r} was deleted in Prefect"

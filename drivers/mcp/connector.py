@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from drivers.mcp.exchange import CURRENT, TOO_LARGE, Exchange
+from drivers.mcp.exchange import CURRENT, TOO_LARGE, Exchange, at_any_time, nobody_waits
 from drivers.mcp.isolation import Bind, Isolation, Launch, fenced, plain
 from drivers.mcp.listing import accept, list_all
-from drivers.mcp.rendering import WANTS_INPUT, clip, render, screen_of
+from drivers.mcp.rendering import WANTS_INPUT, answers, clip, render, screen_of
 from drivers.mcp.upstream import Connection, Upstream
 from governance.conversation import ToolResult, ToolSpec
 from governance.errors import DriverError, Rejected, Unavailable, Unknown
@@ -22,8 +22,6 @@ from governance.parts import Json
 if TYPE_CHECKING:
     from mcp.client import ClientSession
     from mcp.shared.exceptions import MCPError
-    from mcp.types import CallToolResult, InputRequiredResult
-    from pydantic import TypeAdapter
 
     from drivers.mcp.upstream import Link
 
@@ -138,9 +136,12 @@ class McpConnector:
         return taken
 
     async def call(
-        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int
-    ) -> ToolResult:
+        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int,
+        in_time: Callable[[], None] = at_any_time,
+    ) -> ToolResult:  # fmt: skip
         """One call, with `key` sent as idempotency key; connecting counts towards `timeout_s`.
+
+        `in_time` is called when the connection stands and its first byte is next; what it raises stops it.
 
         Raises:
             Unavailable: It surely did not start.
@@ -150,13 +151,13 @@ class McpConnector:
         from mcp import types
 
         # Not `session.call_tool`: it throws the answer away when it breaks the tool's own output schema.
-        answers = _answers()
+        kinds = answers()
         request = types.CallToolRequest(
             params=types.CallToolRequestParams(
                 name=tool, arguments=arguments, _meta={IDEMPOTENCY_KEY: key}
             )
         )
-        answer = await self._ask(lambda session: session.send_request(request, answers), timeout_s)
+        answer = await self._ask(lambda s: s.send_request(request, kinds), timeout_s, in_time)
         if isinstance(answer, types.CallToolResult):
             return render(answer, self._screen, max_bytes)
         if isinstance(answer, types.InputRequiredResult):
@@ -165,12 +166,13 @@ class McpConnector:
         return ToolResult(text, is_error=True, truncated=answer.truncated or cut)
 
     async def _ask(
-        self, send: Callable[[ClientSession], Awaitable[_T]], timeout_s: float
-    ) -> _T | ToolResult:
+        self, send: Callable[[ClientSession], Awaitable[_T]], timeout_s: float,
+        in_time: Callable[[], None] = at_any_time,
+    ) -> _T | ToolResult:  # fmt: skip
         """The answer, or what the server said instead of one."""
         from pydantic import ValidationError
 
-        exchange, connection = Exchange(), None
+        exchange, connection = Exchange(in_time), None
         token = CURRENT.set(exchange)
         try:
             async with asyncio.timeout(timeout_s):
@@ -181,9 +183,11 @@ class McpConnector:
                     again = partial(self._relisted, send)
                     answer = await self._once(connection, again, exchange, last=True)
         except TimeoutError:
-            if connection is None or not exchange.sent:
+            if connection is not None:
+                connection.suspect = True
+            if not exchange.sent:
+                exchange.in_time = nobody_waits
                 raise Unavailable(self._subject, f"no connection within {timeout_s:g} s") from None
-            connection.suspect = True
             raise Unknown(self._subject, f"gave no answer within {timeout_s:g} s") from None
         except ValidationError:
             raise Unknown(self._subject, "gave an answer that breaks the protocol") from None
@@ -207,7 +211,6 @@ class McpConnector:
         from mcp.shared.exceptions import MCPError
         from mcp.types import HEADER_MISMATCH, UNSUPPORTED_PROTOCOL_VERSION
 
-        exchange.begin()
         try:
             return await send(connection.session)
         except MCPError as error:
@@ -240,11 +243,3 @@ class McpConnector:
             return ToolResult(WANTS_INPUT, is_error=True)
         said = self._screen.text(error.message)
         return ToolResult(said, is_error=True, truncated=error.message == TOO_LARGE)
-
-
-@cache
-def _answers() -> TypeAdapter[CallToolResult | InputRequiredResult]:
-    from mcp.types import CallToolResult, InputRequiredResult
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(CallToolResult | InputRequiredResult)

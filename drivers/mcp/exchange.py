@@ -5,12 +5,13 @@ cancels the task group it lives in (mcp 2.3.0). So our transports note here what
 connector believes this before it believes an error of the SDK.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from drivers.crash import point
 from governance.conversation import ToolResult
-from governance.errors import DriverError
+from governance.errors import DriverError, Unavailable
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A longer message of a server is not read: it would be held in memory several times over."""
@@ -18,10 +19,21 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 TOO_LARGE = f"The answer is larger than {MAX_MESSAGE_BYTES:,} bytes and was not read. Ask for less."
 
 
+def at_any_time() -> None:
+    """A request that is never too late."""
+
+
+def nobody_waits() -> None:
+    """A request whose sender has gone, having been told that it was not sent: so it is not. Raises `Unavailable`."""
+    raise Unavailable("a request", "was given up before it was sent")
+
+
 @dataclass
 class Exchange:
     """One request on its way. Written by the transport, read by the connector."""
 
+    in_time: Callable[[], None] | None = None
+    """Raises `Unavailable` when it may be sent no more; None for what only makes a connection."""
     sent: bool = False
     """From here on the server may have acted, unless `verdict` proves otherwise."""
     verdict: DriverError | ToolResult | None = None
@@ -29,10 +41,17 @@ class Exchange:
     renew: bool = False
     """The server refused the request unread because it no longer knows this session."""
 
-    def begin(self) -> None:
-        """The request goes out now."""
-        self.sent = True
-        point("before-tool-send")
+    def first_byte(self) -> None:
+        """The transport is about to write; whatever may take long, such as connecting, lies behind it.
+
+        Raises `Unavailable` when it is too late: not a byte of the request goes out.
+        """
+        if self.in_time is None:
+            return
+        self.in_time()
+        if not self.sent:
+            self.sent = True
+            point("before-tool-send")
 
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("mcp_exchange", default=None)

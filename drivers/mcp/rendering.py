@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from drivers.crash import point
@@ -11,7 +12,8 @@ from governance.guardrails import Screen
 from governance.parts import Json, canonical
 
 if TYPE_CHECKING:
-    from mcp.types import CallToolResult, ContentBlock
+    from mcp.types import CallToolResult, ContentBlock, InputRequiredResult
+    from pydantic import TypeAdapter
 
 WANTS_INPUT = (
     "This tool asks for input from a person before it goes on, which an unattended loop has not. "
@@ -28,6 +30,15 @@ def screen_of(credentials: Mapping[str, str]) -> Screen:
     # `Bearer <token>` is echoed with and without its scheme.
     parts = {part for c in credentials.values() for part in (c, *c.split())}
     return Screen(tuple(sorted(part for part in parts if len(part) >= _SHORTEST)))
+
+
+@cache
+def answers() -> TypeAdapter[CallToolResult | InputRequiredResult]:
+    """What a call can be answered with."""
+    from mcp.types import CallToolResult, InputRequiredResult
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(CallToolResult | InputRequiredResult)
 
 
 def render(answer: CallToolResult, screen: Screen, max_bytes: int) -> ToolResult:

@@ -12,16 +12,18 @@ import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from drivers.mcp.exchange import MAX_MESSAGE_BYTES, TOO_LARGE
+from drivers.mcp.exchange import CURRENT, MAX_MESSAGE_BYTES, TOO_LARGE
 from drivers.mcp.isolation import Launch
 from drivers.mcp.outbound import Outbound
-from governance.errors import Rejected
+from governance.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectSendStream
     from mcp.client._transport import TransportStreams
+    from mcp.shared._context_streams import ContextReceiveStream
     from mcp.shared.message import SessionMessage
 
 _CHUNK = 65_536
@@ -55,6 +57,7 @@ class StdioLink:
 
     async def __aenter__(self) -> TransportStreams:
         import anyio
+        from mcp.shared._context_streams import create_context_streams
         from mcp.shared.message import SessionMessage
 
         try:
@@ -64,9 +67,10 @@ class StdioLink:
             await self._undo()
             raise
         inbound_end, inbound = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        outbound, outbound_end = anyio.create_memory_object_stream[SessionMessage](0)
+        outbound, outbound_end = create_context_streams[SessionMessage](0)
         parts = (
-            self._receive(process, inbound_end), self._send(process, outbound_end), self._overhear(process),
+            self._receive(process, inbound_end), self._send(process, outbound_end, inbound_end),
+            self._overhear(process),
         )  # fmt: skip
         self._tasks = tuple(asyncio.create_task(part) for part in parts)
         return inbound, outbound
@@ -128,11 +132,16 @@ class StdioLink:
     async def _send(
         self,
         process: asyncio.subprocess.Process,
-        outbound: MemoryObjectReceiveStream[SessionMessage],
+        outbound: ContextReceiveStream[SessionMessage],
+        inbound: MemoryObjectSendStream[SessionMessage | Exception],
     ) -> None:
         assert process.stdin
+        # Nothing stays behind in our own buffer: what is judged to be in time is written then.
+        process.stdin.transport.set_write_buffer_limits(0)
         async with outbound:
             async for item in outbound:
+                if await _too_late(item, outbound.last_context, inbound):
+                    continue
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n"
                 with suppress(ConnectionError):  # the end of stdout tells
                     process.stdin.write(line.encode())
@@ -163,6 +172,28 @@ class StdioLink:
         if self._process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+async def _too_late(
+    item: SessionMessage,
+    sender: Context | None,
+    inbound: MemoryObjectSendStream[SessionMessage | Exception],
+) -> bool:
+    """Whether this request may be sent no more; then its sender is answered in the server's place."""
+    import anyio
+    from mcp.types import CONNECTION_CLOSED, JSONRPCRequest
+
+    exchange = sender.get(CURRENT) if sender else None
+    if exchange is None or not isinstance(item.message, JSONRPCRequest):
+        return False
+    try:
+        exchange.first_byte()
+    except Unavailable as late:
+        exchange.verdict = late
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await inbound.send(_error(item.message.id, CONNECTION_CLOSED, late.detail))
+        return True
+    return False
 
 
 async def _gone(process: asyncio.subprocess.Process) -> None:
@@ -201,10 +232,15 @@ async def _hand_on(
 
 async def _refuse(head: bytes, inbound: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
     """Answer in the server's place: of an answer that is too large only its id is read."""
-    from mcp.shared.message import SessionMessage
-    from mcp.types import INTERNAL_ERROR, ErrorData, JSONRPCError
+    from mcp.types import INTERNAL_ERROR
 
     if found := _ID.search(head):
-        error = ErrorData(code=INTERNAL_ERROR, message=TOO_LARGE)
-        answer = JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error)
-        await inbound.send(SessionMessage(answer))
+        await inbound.send(_error(int(found[1]), INTERNAL_ERROR, TOO_LARGE))
+
+
+def _error(request: str | int, code: int, message: str) -> SessionMessage:
+    from mcp.shared.message import SessionMessage
+    from mcp.types import ErrorData, JSONRPCError
+
+    error = ErrorData(code=code, message=message)
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request, error=error))

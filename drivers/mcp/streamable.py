@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class _Watched(httpx2.AsyncBaseTransport):
         if exchange is None or request.method != "POST" or not _is_call(request.content):
             exchange = Exchange()
         exchange.verdict, exchange.renew = None, False
+        request.extensions["trace"] = _before_the_first_byte(exchange)
         if request.method == "DELETE":  # the end of a session is a courtesy, not worth a wait
             request.extensions["timeout"] = httpx2.Timeout(_GOODBYE_S).as_dict()
         try:
@@ -96,6 +97,8 @@ class _Watched(httpx2.AsyncBaseTransport):
             verdict = Unavailable(self._subject, f"cannot be reached ({type(error).__name__})")
         except httpx2.RequestError as error:
             verdict = self._lost(type(error).__name__)
+        except Unavailable as late:
+            verdict = late
         return _give_up(exchange, verdict)
 
     async def _judged(
@@ -156,6 +159,16 @@ class _WatchedEvents(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def _before_the_first_byte(exchange: Exchange) -> Callable[[str, object], Awaitable[None]]:
+    """A hook of httpcore: it is called once the connection, with its TLS, is there to be written to."""
+
+    async def hook(event: str, _: object) -> None:
+        if event.endswith(".send_request_headers.started"):
+            exchange.first_byte()
+
+    return hook
 
 
 def _give_up(exchange: Exchange, verdict: DriverError | ToolResult) -> httpx2.Response:

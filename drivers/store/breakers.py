@@ -1,11 +1,14 @@
 """Is a loop paused because it spent for nothing, and who let it go on?"""
 
+import json
+
 from drivers.store import rows
 from drivers.store.outbox import send
 from drivers.store.pages import moved, note, write_page
 from drivers.store.sql import Sql
 from governance.breaker import REMEMBERED, BreakerRow, Ending
 from governance.errors import StoreError
+from governance.parts import canonical
 from governance.records import PageMoved
 
 _ASKED = "j.kind = 'model' AND l.status <> 'failed'"
@@ -81,6 +84,23 @@ def trip(
     send(sql, "pause", f"{loop}-{nth}", {"loop": loop})
     send(sql, "notice", f"breaker-{loop}-{nth}", {"kind": "breaker", "loop": loop, "nth": nth})
     return BreakerRow(loop, nth, run, why, now)
+
+
+def switch_off(sql: Sql, loop: str, nth: int, active: tuple[str, ...]) -> tuple[str, ...]:
+    """The schedules that a pause switches off: these, or those noted the first time."""
+    sql.run(
+        "UPDATE breakers SET schedules = :active WHERE loop = :loop AND nth = :nth AND schedules IS NULL",
+        active=canonical(active), loop=loop, nth=nth,
+    )  # fmt: skip
+    return switched_off(sql, loop, nth) or ()
+
+
+def switched_off(sql: Sql, loop: str, nth: int) -> tuple[str, ...] | None:
+    """The schedules that a pause has switched off; None when nobody noted which."""
+    row = sql.one(
+        "SELECT schedules FROM breakers WHERE loop = :loop AND nth = :nth", loop=loop, nth=nth
+    )
+    return tuple(json.loads(row["schedules"])) if row is not None and row["schedules"] else None
 
 
 def resume(

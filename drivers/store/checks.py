@@ -6,6 +6,7 @@ Judged in the transaction that admits it, never while replaying.
 from drivers.store.bodies import Body
 from drivers.store.items import FINAL, put_stop
 from drivers.store.rows import stop_of
+from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
 from governance.effects import Intent, Place, Refused, Stop, StopReason
 from governance.errors import StoreError
@@ -96,6 +97,8 @@ def permitted(sql: Sql, intent: Intent, args: Body) -> Refused | None:
     if intent.card is None:
         return None
     card = sql.one("SELECT * FROM cards WHERE card = :card", card=intent.card)
+    if card is not None:
+        CARDS.check(card)
     key = intent.place.key
     asked = sql.one(
         "SELECT key FROM askers WHERE card = :card AND key = :key", card=intent.card, key=key
@@ -130,12 +133,9 @@ def _mismatch(card: Row | None, intent: Intent, args: Body, asked: bool) -> str 
 
 def use_card(sql: Sql, intent: Intent) -> None:
     """The card is spent on this effect, whatever becomes of its tries."""
-    if intent.card is not None:
-        sql.run(
-            "UPDATE cards SET used_by = :key WHERE card = :card",
-            card=intent.card,
-            key=intent.place.key,
-        )
+    card = sql.one("SELECT * FROM cards WHERE card = :card", card=intent.card)
+    if card is not None:
+        CARDS.change(sql, card, used_by=intent.place.key)
 
 
 def refuse(sql: Sql, place: Place, stop: Stop, *, held: bool = False) -> Refused:

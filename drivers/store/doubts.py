@@ -13,6 +13,8 @@ from drivers.store import rows
 from drivers.store.bodies import Body
 from drivers.store.journal import Done, Result, done_row, note_done, note_doubt
 from drivers.store.outbox import send
+from drivers.store.people import find_card, put_card
+from drivers.store.seals import CARDS, JOURNAL
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import ABANDONED, End, close_try, last_try, lose_try
 from governance.effects import InDoubt, Intent, Place, Principal, Refused, Stop
@@ -67,6 +69,7 @@ def resolve_all(
 
 
 def _lost(sql: Sql, row: Row, now: int) -> _Lost | None:
+    JOURNAL.check(row)
     if row["repeatable"] or row["status"] == "done":
         return None
     last = last_try(sql, row["key"])
@@ -81,10 +84,12 @@ def _lost(sql: Sql, row: Row, now: int) -> _Lost | None:
 
 
 def _said(sql: Sql, lost: _Lost) -> InDoubt | Refused | Done | None:
-    card = sql.one("SELECT * FROM cards WHERE card = :card", card=lost.card)
+    card = find_card(sql, lost.card)
     if card is None:
         _ask(sql, lost)
-    if card is None or card["answer"] is None:
+        return InDoubt(lost.card)
+    CARDS.check(card)
+    if card["answer"] is None:
         return InDoubt(lost.card)
     if card["answer"] not in ("happened", "not-happened"):
         said = f": {card['reason']}" if card["reason"] else ""
@@ -93,7 +98,7 @@ def _said(sql: Sql, lost: _Lost) -> InDoubt | Refused | Done | None:
             f"{card['answered_by']!r} abandoned it{said}"
         )
         return Refused(Stop("in_doubt", detail))
-    sql.run("UPDATE cards SET used_by = key WHERE card = :card", card=lost.card)
+    CARDS.change(sql, card, used_by=card["key"])
     return _vouch(sql, lost, card) if card["answer"] == "happened" else None
 
 
@@ -117,15 +122,11 @@ def _ask(sql: Sql, lost: _Lost) -> None:
     spent = sql.one(
         "SELECT coalesce(sum(cost), 0) AS cost FROM ledger WHERE owner = :owner", owner=place.owner
     )
-    sql.run(
-        "INSERT INTO cards (card, item, run, loop, kind, key, tool, arguments, args_digest, tool_digest,"
-        " policy_digest, tree, principal, why, evidence, cost, reach, asked_at, not_before, posted_n)"
-        " VALUES (:card, :item, :run, :loop, 'in_doubt', :key, :tool, :arguments, :args_digest,"
-        " :tool_digest, '', :tree, :principal, :why, '[]', :cost, '', :now, :not_before, 0)",
-        card=lost.card, item=place.owner, run=place.run, loop=lost.by.loop, key=place.key,
-        tool=lost.name, arguments=lost.args.column, args_digest=lost.args.digest,
-        tool_digest=lost.tool_digest, tree=lost.tree, principal=canonical(vars(lost.by)),
-        why=_known(lost.name, row), cost=spent["cost"] if spent is not None else 0, now=lost.now,
+    put_card(
+        sql, lost.args, card=lost.card, item=place.owner, run=place.run, loop=lost.by.loop, kind="in_doubt",
+        key=place.key, tool=lost.name, tool_digest=lost.tool_digest, policy_digest="", tree=lost.tree,
+        principal=canonical(vars(lost.by)), why=_known(lost.name, row), evidence="[]",
+        cost=spent["cost"] if spent is not None else 0, reach="", asked_at=lost.now,
         # A try that its own process has reported is over; one that was left behind may still be sent.
         not_before=row["send_by"] if row["error"] == ABANDONED else None,
     )  # fmt: skip

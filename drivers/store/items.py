@@ -7,6 +7,7 @@ from typing import Literal
 from drivers.store import rows
 from drivers.store.outbox import send
 from drivers.store.pages import moved, write_page
+from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
 from governance.effects import Refused, Stop
 from governance.errors import StoreError, TakenOver
@@ -108,7 +109,8 @@ def posted(sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = No
         n=n, key=key, awake=_awake(row, now), item=item,
         noted=canonical(noted) if noted is not None else None,
     )  # fmt: skip
-    sql.run("UPDATE cards SET posted_n = :n WHERE item = :item AND answer IS NULL", n=n, item=item)
+    for card in sql.all("SELECT * FROM cards WHERE item = :item AND answer IS NULL", item=item):
+        CARDS.change(sql, card, posted_n=n)
     return key
 
 

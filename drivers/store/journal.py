@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 from drivers.store.bodies import Body
-from drivers.store.sql import Row, Sql
+from drivers.store.seals import JOURNAL
+from drivers.store.sql import Row, Sql, Value
 from governance.effects import Evidence, Kind, Place
 from governance.errors import Diverged, StoreError
 from governance.parts import canonical
+
+_NOT_DONE: dict[str, Value] = dict.fromkeys(
+    ("result_digest", "head_after", "labels", "tree", "state")
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,10 @@ class Result:
 
 
 def on_record(sql: Sql, asked: Asked) -> Row | None:
-    """The row of this effect, or None when it is new. Raises `Diverged` when it is another effect's."""
+    """The row of this effect, or None when it is new. Raises `Diverged` when it is another effect's, `Damaged`."""
     row = sql.one("SELECT * FROM journal WHERE key = :key", key=asked.place.key)
     if row is not None:
+        JOURNAL.check(row)
         recorded = _spelled(row["kind"], row["name"], row["args_digest"], row["head"], asked.named)
         now = _spelled(asked.kind, asked.name, asked.args.digest, asked.head, asked.named)
         if recorded != now:
@@ -58,39 +64,42 @@ def on_record(sql: Sql, asked: Asked) -> Row | None:
 
 
 def note_intent(sql: Sql, asked: Asked, *, rule: str, attempt: int, now: int) -> None:
-    """The effect is intended, for the first or one more time."""
+    """The effect is intended, for the first or one more time; `on_record` has looked at the row that is there."""
     place = asked.place
+    values: dict[str, Value] = {
+        "key": place.key, "run": place.run, "owner": place.owner, "round": place.round, "lane": place.lane,
+        "step": place.step, "ordinal": place.ordinal, "kind": asked.kind, "name": asked.name,
+        "rule": rule, "head": asked.head, "args_digest": asked.args.digest, "status": "intended",
+        "repeatable": int(asked.repeatable), "attempts": attempt,
+    }  # fmt: skip
     sql.run(
         "INSERT INTO journal (key, run, owner, round, lane, step, ordinal, kind, name, rule, head, args,"
-        " args_digest, repeatable, status, attempts, intended_at)"
+        " args_digest, repeatable, status, attempts, intended_at, seal)"
         " VALUES (:key, :run, :owner, :round, :lane, :step, :ordinal, :kind, :name, :rule, :head, :args,"
-        " :args_digest, :repeatable, 'intended', :attempt, :now)"
-        " ON CONFLICT (key) DO UPDATE SET status = 'intended', attempts = :attempt, rule = :rule,"
-        " name = :name, repeatable = :repeatable",
-        key=place.key, run=place.run, owner=place.owner, round=place.round, lane=place.lane,
-        step=place.step, ordinal=place.ordinal, kind=asked.kind, name=asked.name, rule=rule,
-        head=asked.head, args=asked.args.column, args_digest=asked.args.digest,
-        repeatable=int(asked.repeatable), attempt=attempt, now=now,
+        " :args_digest, :repeatable, :status, :attempts, :now, :seal)"
+        " ON CONFLICT (key) DO UPDATE SET status = :status, attempts = :attempts, rule = :rule,"
+        " name = :name, repeatable = :repeatable, seal = :seal",
+        **values, args=asked.args.column, now=now, seal=JOURNAL.seal({**_NOT_DONE, **values}),
     )  # fmt: skip
 
 
 def note_doubt(sql: Sql, key: str) -> None:
     """The effect may have happened; a person must say."""
-    sql.run("UPDATE journal SET status = 'doubt' WHERE key = :key", key=key)
+    row = sql.one("SELECT * FROM journal WHERE key = :key", key=key)
+    if row is not None:
+        JOURNAL.change(sql, row, status="doubt")
 
 
 def note_done(sql: Sql, place: Place, result: Result, *, now: int) -> bool:
     """The effect's result, what it established and where it left its item; False when there was one before."""
-    first = sql.run(
-        "UPDATE journal SET status = 'done', result = :result, result_digest = :digest,"
-        " head_after = :head_after, labels = :labels, tree = :tree, state = :state, done_at = :now"
-        " WHERE key = :key AND status <> 'done'",
-        key=place.key, result=result.body.column, digest=result.body.digest,
-        head_after=result.head_after, labels=canonical(result.labels), tree=result.tree,
-        state=result.state, now=now,
-    )  # fmt: skip
-    if not first:
+    row = sql.one("SELECT * FROM journal WHERE key = :key", key=place.key)
+    if row is None or row["status"] == "done":
         return False
+    JOURNAL.change(
+        sql, row, status="done", result=result.body.column, result_digest=result.body.digest,
+        head_after=result.head_after, labels=canonical(result.labels), tree=result.tree,
+        state=result.state, done_at=now,
+    )  # fmt: skip
     if result.tree is not None or result.state is not None:
         sql.run(
             "UPDATE items SET tree = coalesce(:tree, tree), state = coalesce(:state, state)"

@@ -7,6 +7,7 @@ from drivers.store import rows
 from drivers.store.doubts import resolve_all
 from drivers.store.items import Taken, check_fence, journal_of
 from drivers.store.pages import note
+from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
 from governance.effects import InDoubt, Refused, round_in
 from governance.errors import StoreError
@@ -34,6 +35,8 @@ def begin_anew(
     """
     check_fence(sql, item, fence)
     asked = sql.one("SELECT * FROM cards WHERE card = :card AND item = :item", card=card, item=item)
+    if asked is not None:
+        CARDS.check(asked)
     if asked is None or asked["answer"] != "restart":
         said = "there is no such card" if asked is None else f"its answer is {asked['answer']!r}"
         raise StoreError(f"card {card!r} restarts no round of item {item!r}: {said}.")
@@ -67,7 +70,7 @@ def _begin_anew(sql: Sql, item: str, round: int, asked: Row, restarts: Restarts)
         "UPDATE items SET restarts = :restarts WHERE item = :item",
         restarts=canonical(restarts), item=item,
     )  # fmt: skip
-    sql.run("UPDATE cards SET used_by = key WHERE card = :card", card=asked["card"])
+    CARDS.change(sql, asked, used_by=asked["key"])
     _close_cards(sql, asked, restarts)
     note(
         sql, who=asked["answered_by"], what="round restarted", subject=item, detail=f"round {round}",
@@ -78,15 +81,15 @@ def _begin_anew(sql: Sql, item: str, round: int, asked: Row, restarts: Restarts)
 def _close_cards(sql: Sql, asked: Row, restarts: Restarts) -> None:
     """Nobody need answer for what was proposed in a round that was given up, and no answer to it counts."""
     left = sql.all(
-        "SELECT card, kind, key FROM cards WHERE item = :item AND used_by IS NULL",
+        "SELECT * FROM cards WHERE item = :item AND used_by IS NULL",
         item=asked["item"],
     )
     for card in left:
         if round_of(round_in(card["key"]), restarts) is None:
-            sql.run(
-                "UPDATE cards SET answer = coalesce(answer, :answer), answered_by ="
-                " coalesce(answered_by, 'loop'), reason = coalesce(reason, :reason), answered_at ="
-                " coalesce(answered_at, :now), used_by = :by WHERE card = :card",
-                answer="reject" if card["kind"] == "approval" else "abandon", by=asked["key"],
-                reason="its round was begun anew", now=asked["answered_at"], card=card["card"],
-            )  # fmt: skip
+            # Each by itself: what somebody has said of it stays.
+            told = {
+                "answer": "reject" if card["kind"] == "approval" else "abandon", "answered_by": "loop",
+                "reason": "its round was begun anew", "answered_at": asked["answered_at"],
+            }  # fmt: skip
+            unsaid = {name: said for name, said in told.items() if card[name] is None}
+            CARDS.change(sql, card, **unsaid, used_by=asked["key"])

@@ -72,6 +72,33 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE restored (item TEXT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL)",
         ),
     ),
+    Migration(
+        "0005-seals",
+        # Rows that are there already get none: nobody could say that they are what was written.
+        (
+            "ALTER TABLE journal ADD COLUMN seal TEXT",
+            "ALTER TABLE cards ADD COLUMN seal TEXT",
+        ),
+    ),
+    Migration(
+        "0006-what-a-pause-switched-off",
+        # NULL for a pause of before, and for one whose schedules were not switched off yet.
+        ("ALTER TABLE breakers ADD COLUMN schedules TEXT",),
+    ),
+    Migration(
+        "0007-forgotten-in-portions",
+        (
+            # What ended before which moment was forgotten with it.
+            "ALTER TABLE items ADD COLUMN forgotten BIGINT",
+            "ALTER TABLE runs ADD COLUMN forgotten BIGINT",
+            "CREATE INDEX items_kept ON items (closed_at) WHERE forgotten IS NULL",
+            "CREATE INDEX runs_kept ON runs (closed_at) WHERE forgotten IS NULL",
+        ),
+    ),
+    Migration(
+        "0008-who-kept-house-last",
+        ("CREATE TABLE housekeepings (flow_run TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)",),
+    ),
 )
 
 

@@ -7,7 +7,8 @@ from drivers.store.bodies import Body
 from drivers.store.items import check_fence
 from drivers.store.outbox import send
 from drivers.store.pages import note
-from drivers.store.sql import Row, Sql
+from drivers.store.seals import CARDS
+from drivers.store.sql import Row, Sql, Value
 from governance.answers import Answer, takes, way_to_answer
 from governance.errors import StoreError
 from governance.parts import Json, canonical, short_id
@@ -59,21 +60,26 @@ def _unused(sql: Sql, first: str, key: str) -> tuple[str, Row | None]:
 
 def _insert(sql: Sql, name: str, question: Question) -> None:
     card = question.card
-    sql.run(
-        "INSERT INTO cards (card, item, run, loop, kind, key, tool, arguments, args_digest, tool_digest,"
-        " policy_digest, tree, principal, why, evidence, cost, diff, reach, asked_at, deadline,"
-        " on_deadline, facts, posted_n)"
-        " VALUES (:card, :item, :run, :loop, :kind, :key, :tool, :arguments, :args_digest,"
-        " :tool_digest, :policy_digest, :tree, :principal, :why, :evidence, :cost, :diff, :reach,"
-        " :asked_at, :deadline, :on_deadline, :facts, 0)",
-        card=name, item=card.item, run=card.run, loop=card.loop, kind=card.kind, key=card.key, tool=card.tool,
-        arguments=question.arguments.column, args_digest=question.arguments.digest,
-        tool_digest=card.tool_digest, policy_digest=card.policy_digest, tree=card.tree,
-        principal=canonical(vars(card.by)), why=card.why,
+    put_card(
+        sql, question.arguments, card=name, item=card.item, run=card.run, loop=card.loop, kind=card.kind,
+        key=card.key, tool=card.tool, tool_digest=card.tool_digest, policy_digest=card.policy_digest,
+        tree=card.tree, principal=canonical(vars(card.by)), why=card.why,
         evidence=canonical([vars(e) for e in card.evidence]), cost=card.cost,
         diff=question.diff.column if question.diff else None, reach=card.reach,
         facts=question.facts.column if question.facts else None,
         asked_at=card.asked_at, deadline=card.deadline, on_deadline=card.on_deadline,
+    )  # fmt: skip
+
+
+def put_card(sql: Sql, arguments: Body, **values: Value) -> None:
+    """A new card that nobody has been asked about yet; what is not given is not known."""
+    known: dict[str, Value] = {
+        **dict.fromkeys(CARDS.parts), "args_digest": arguments.digest, "posted_n": 0, **values
+    }  # fmt: skip
+    names = (*known, "arguments", "seal")
+    sql.run(
+        f"INSERT INTO cards ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})",
+        **known, arguments=arguments.column, seal=CARDS.seal(known),
     )  # fmt: skip
 
 
@@ -84,9 +90,10 @@ def answer(
 
     After the deadline the declared answer is taken instead. Before an effect in doubt can no longer be on its
     way no answer is taken, and the card comes back without one. Raises `StoreError` for an answer that such a
-    card does not take.
+    card does not take, `Damaged` for a card that is not the one that was asked.
     """
     row = one_card(sql, card)
+    CARDS.check(row)
     if not takes(row["kind"], answer):
         raise StoreError(
             f"card {card!r} is {row['kind'].replace('_', ' ')}: it takes no {answer!r}. Nothing was "
@@ -99,9 +106,8 @@ def answer(
     if row["not_before"] is not None and now <= row["not_before"]:
         return row
     if result is not None:
-        sql.run(
-            "UPDATE cards SET result = :result WHERE card = :card", result=result.column, card=card
-        )
+        CARDS.change(sql, row, result=result.column)
+        row = one_card(sql, card)
     return _write_answer(sql, row, answer, by=by, reason=reason, now=now)
 
 
@@ -109,10 +115,8 @@ def learned(sql: Sql, card: str, facts: Body, *, fence: int) -> Row:
     """What else is known about what a card asks; the first word stays."""
     row = one_card(sql, card)
     check_fence(sql, row["item"], fence)
-    sql.run(
-        "UPDATE cards SET facts = :facts WHERE card = :card AND facts IS NULL",
-        facts=facts.column, card=card,
-    )  # fmt: skip
+    if row["facts"] is None:
+        CARDS.change(sql, row, facts=facts.column)
     return one_card(sql, card)
 
 
@@ -159,11 +163,8 @@ def one_card(sql: Sql, card: str) -> Row:
 
 def _write_answer(sql: Sql, row: Row, answer: Answer, *, by: str, reason: str, now: int) -> Row:
     card = row["card"]
-    sql.run(
-        "UPDATE cards SET answer = :answer, answered_by = :by, reason = :reason, answered_at = :now"
-        " WHERE card = :card AND answer IS NULL",
-        answer=answer, by=by, reason=reason, now=now, card=card,
-    )  # fmt: skip
+    if row["answer"] is None:
+        CARDS.change(sql, row, answer=answer, answered_by=by, reason=reason, answered_at=now)
     written = one_card(sql, card)
     gave = f", result {Body.held(written['result']).digest}" if written["result"] else ""
     note(

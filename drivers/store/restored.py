@@ -5,12 +5,11 @@ effects that may not be repeated and is not done, a lost try is assumed: a perso
 Source: docs/decisions/0024-restored-is-in-doubt.md
 """
 
-import json
 from dataclasses import dataclass
 
 from drivers.store import tries
+from drivers.store.anew import hand_out
 from drivers.store.journal import Asked, note_intent
-from drivers.store.outbox import send
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import End
@@ -82,19 +81,8 @@ def _mark_item(sql: Sql, item: Row, epoch: int, now: int) -> None:
         item=item["item"], epoch=epoch,
     )  # fmt: skip
     # The flow run it had may be gone, over, or asleep under a form that this store knows nothing of.
-    sql.run(
-        "UPDATE items SET status = 'found', flow_run = NULL, posted_key = NULL, life = 0,"
-        " life_at = NULL, lease = NULL, fence = fence + :ahead WHERE item = :item",
-        ahead=FENCES_AHEAD, item=item["item"],
-    )  # fmt: skip
-    sql.run(
-        "UPDATE outbox SET sent_at = :now WHERE kind = 'dispatch' AND sent_at IS NULL"
-        " AND key LIKE :before",
-        now=now, before=f"{item['loop']}-{item['item']}-%",
-    )  # fmt: skip
-    title = json.loads(item["finding"])["title"]
-    payload = {"loop": item["loop"], "item": item["item"], "run": item["run"], "title": title}
-    send(sql, "dispatch", f"{item['loop']}-{item['item']}-restored-{epoch}", payload)
+    key = f"{item['loop']}-{item['item']}-restored-{epoch}"
+    hand_out(sql, item, key, ahead=FENCES_AHEAD, now=now)
 
 
 def _assumed(sql: Sql, key: str, epoch: int) -> bool:

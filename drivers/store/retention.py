@@ -27,38 +27,65 @@ def _named(sql: Sql, table: str, column: str) -> list[str]:
     return [row["blob"] for row in rows]
 
 
-_CLOSED = (
-    " IN (SELECT item FROM items WHERE closed_at < :before"
-    " UNION ALL SELECT run FROM runs WHERE closed_at < :before)"
-)
+MOST_OWNERS = 500
+MOST_ENTRIES = 2_000
+"""A portion ends with the item that passes this: others who write wait for milliseconds, not for a year's rows."""
 
 
 def forget(sql: Sql, before: int) -> Forgotten:
-    """Drop what was said and made by items and heartbeats that ended before this moment.
+    """Drop what was said and made by a portion of what ended before this moment; nothing is left when it drops none.
 
-    What happened stays: every key, kind, digest, verdict, answer, try, price and moment.
+    What happened stays: every key, kind, digest, verdict, answer, try, price and moment. Each item or heartbeat goes
+    as a whole, and is noted as gone with it.
     """
-    entries = sql.run(
-        f"UPDATE journal SET args = :gone, result = NULL, state = NULL WHERE args <> :gone AND owner{_CLOSED}",
-        gone=GONE, before=before,
+    gone = Forgotten()
+    owners = sql.all(
+        # Unsorted: no portion looks at more than it takes.
+        "SELECT item AS owner, 0 AS heartbeat FROM items WHERE forgotten IS NULL AND closed_at < :before"
+        " UNION ALL"
+        " SELECT run AS owner, 1 AS heartbeat FROM runs WHERE forgotten IS NULL AND closed_at < :before"
+        " LIMIT :most",
+        before=before, most=MOST_OWNERS,
+    )  # fmt: skip
+    for row in owners:
+        gone += (
+            _heartbeat(sql, row["owner"], before)
+            if row["heartbeat"]
+            else _item(sql, row["owner"], before)
+        )
+        if gone.entries >= MOST_ENTRIES:
+            break
+    return gone
+
+
+def _item(sql: Sql, item: str, before: int) -> Forgotten:
+    row = sql.one("SELECT finding FROM items WHERE item = :item", item=item)
+    assert row is not None
+    finding = {**json.loads(row["finding"]), "brief": "", "source": {}}
+    sql.run(
+        "UPDATE items SET state = NULL, finding = :finding, forgotten = :before WHERE item = :item",
+        finding=canonical(finding), before=before, item=item,
     )  # fmt: skip
     cards = sql.run(
-        f"UPDATE cards SET arguments = :gone, diff = NULL, facts = NULL, result = NULL WHERE arguments <> :gone AND item{_CLOSED}",
-        gone=GONE, before=before,
+        "UPDATE cards SET arguments = :gone, diff = NULL, facts = NULL, result = NULL, seal = NULL"
+        " WHERE item = :item AND arguments <> :gone",
+        gone=GONE, item=item,
     )  # fmt: skip
+    return Forgotten(items=1, entries=_entries(sql, item), cards=cards)
+
+
+def _heartbeat(sql: Sql, run: str, before: int) -> Forgotten:
     sql.run(
-        "UPDATE runs SET payload = NULL WHERE closed_at < :before AND payload IS NOT NULL",
+        "UPDATE runs SET payload = NULL, forgotten = :before WHERE run = :run",
         before=before,
+        run=run,
     )
-    items = 0
-    for row in sql.all(
-        "SELECT item, finding FROM items WHERE closed_at < :before AND (state IS NOT NULL"
-        ' OR finding NOT LIKE \'%"brief":""%\')',
-        before=before,
-    ):
-        finding = {**json.loads(row["finding"]), "brief": "", "source": {}}
-        items += sql.run(
-            "UPDATE items SET state = NULL, finding = :finding WHERE item = :item",
-            finding=canonical(finding), item=row["item"],
-        )  # fmt: skip
-    return Forgotten(items, entries, cards)
+    return Forgotten(heartbeats=1, entries=_entries(sql, run))
+
+
+def _entries(sql: Sql, owner: str) -> int:
+    return sql.run(
+        "UPDATE journal SET args = :gone, result = NULL, state = NULL, seal = NULL"
+        " WHERE owner = :owner AND args <> :gone",
+        gone=GONE, owner=owner,
+    )  # fmt: skip

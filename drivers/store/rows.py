@@ -4,6 +4,7 @@ import json
 
 from drivers.store.bodies import Bodies
 from drivers.store.journal import Done
+from drivers.store.seals import CARDS, JOURNAL
 from drivers.store.sql import Row
 from governance.breaker import BreakerRow
 from governance.conversation import Usage
@@ -63,7 +64,8 @@ def place_of(row: Row) -> Place:
 
 
 async def entry(bodies: Bodies, row: Row) -> Entry:
-    """A journal row, its bodies fetched."""
+    """A journal row, its bodies fetched. Raises `Damaged` when it, or one of them, is not what was written."""
+    JOURNAL.check(row)
     return Entry(
         key=row["key"], place=place_of(row), kind=row["kind"], name=row["name"],
         status=row["status"], head_before=row["head"], head_after=row["head_after"] or "",
@@ -79,8 +81,9 @@ async def entry(bodies: Bodies, row: Row) -> Entry:
 
 
 async def recorded(bodies: Bodies, done: Done) -> Recorded:
-    """What a done effect gives its asker."""
+    """What a done effect gives its asker. Raises `Damaged` when that is not what was written."""
     row = done.row
+    JOURNAL.check(row)
     return Recorded(
         result=await bodies.get(row["result"], row["result_digest"]),
         labels=tuple(json.loads(row["labels"])), tree=row["tree"], head=row["head"],
@@ -90,7 +93,8 @@ async def recorded(bodies: Bodies, done: Done) -> Recorded:
 
 
 async def card(bodies: Bodies, row: Row) -> Card:
-    """A card, its bodies fetched."""
+    """A card, its bodies fetched. Raises `Damaged` when it, or one of them, is not what was written."""
+    CARDS.check(row)
     return Card(
         card=row["card"], item=row["item"], run=row["run"], loop=row["loop"], kind=row["kind"],
         key=row["key"], tool=row["tool"], arguments=await bodies.get(row["arguments"], row["args_digest"]),

@@ -11,6 +11,7 @@ from drivers.store import (
     breakers,
     housekeeping,
     lives,
+    lost,
     pages,
     recovery,
     retention,
@@ -99,6 +100,8 @@ class Transactions:
     breaker = reading(breakers.open_breaker)
     endings = reading(breakers.endings)
     trip = writing(breakers.trip)
+    switch_off = writing(breakers.switch_off)
+    switched_off = reading(breakers.switched_off)
     resume = writing(breakers.resume)
 
     advance = writing(advance, "advance")
@@ -120,5 +123,8 @@ class Transactions:
     restart = writing(recovery.restart)
     give_up = writing(recovery.give_up)
     give_up_run = writing(recovery.give_up_run)
+    kept_house = writing(lost.kept_house)
+    housekeepings = reading(lost.housekeepings)
+    hand_out_anew = writing(lost.hand_out_anew)
     outbox = reading(unsent)
     sent = writing(sent, "sent")

@@ -127,7 +127,9 @@ def test_an_effect_that_may_be_on_its_way_takes_no_answer_yet(morning: Filled):
     asyncio.run(
         morning.store.write(
             lambda sql: sql.run(
-                "UPDATE cards SET not_before = :at WHERE card = :card", at=later, card=card.card
+                "UPDATE cards SET not_before = :at, seal = NULL WHERE card = :card",
+                at=later,
+                card=card.card,
             )
         )
     )

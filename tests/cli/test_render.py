@@ -54,7 +54,7 @@ def test_a_heartbeat_fires_on_the_loops_own_schedule_one_at_a_time():
         "parameters": {"loop": "night-fix"},
         "paused": False,
         "schedules": [{"cron": "0 2 * * *", "timezone": "Europe/Berlin", "slug": "slot"}],
-        "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+        "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
         "tags": ["looprail"],
         "work_pool": {
             "name": "loops",
@@ -95,12 +95,10 @@ def test_analytics_runs_every_hour_one_at_a_time():
     }
 
 
-def test_an_overlap_may_wait_and_a_loop_without_a_schedule_never_fires(tmp_path: Path):
+def test_a_loop_without_a_schedule_never_fires_by_itself(tmp_path: Path):
     root = shutil.copytree(REGISTRY, tmp_path / "registry")
     loop = root / "loops" / "ticket-triage.yaml"
-    text = loop.read_text().replace(
-        'schedule: "15 * * * 1-5", timezone: Europe/Berlin', "overlap: enqueue"
-    )
+    text = loop.read_text().replace('schedule: "15 * * * 1-5", timezone: Europe/Berlin', "")
     loop.write_text(text)
     content = yaml.safe_load(rendered(load_registry(root)))
     found = next(
@@ -200,7 +198,7 @@ def changed(tmp_path: Path, trigger: str) -> dict[str, Any]:
 
 
 def test_an_event_fires_with_its_id_as_the_delivery_and_its_payload_as_text(tmp_path: Path):
-    heartbeat = changed(tmp_path, "{event: northwind.build.failed, overlap: enqueue}")
+    heartbeat = changed(tmp_path, "{event: northwind.build.failed}")
     assert heartbeat["paused"] is True
     (trigger,) = heartbeat["triggers"]
     told = DeploymentEventTrigger.model_validate(trigger)

@@ -247,6 +247,31 @@ async def test_what_passes_while_a_person_has_paused_the_schedule_is_not_missed(
 
 
 @pytest.mark.usefixtures("inside")
+async def test_a_schedule_that_a_person_had_paused_stays_paused_when_the_loop_goes_on(bench: Bench):
+    from tasks.outbox import drain
+    from tasks.world import open_world
+
+    name = "left-paused"
+    watch = await Watch(bench, name).deployed(missed="skip")
+    line = CronSchedule(cron="0 3 * * *", timezone="UTC")
+    async with get_client() as client:
+        (slot,) = await client.read_deployment_schedules(watch.deployment)
+        (left,) = await client.create_deployment_schedules(watch.deployment, [(line, False)])
+
+        async def active() -> dict[UUID, bool]:
+            found = await client.read_deployment_schedules(watch.deployment)
+            return {s.id: s.active for s in found}
+
+        await bench.store.trip(name, "r1", why="for nothing.", state="# paused", seen=0, now=1)
+        async with open_world() as world:
+            await drain(world)
+        assert await active() == {slot.id: False, left.id: False}
+        told = await bench.loops("resume", name, "--reason", "mended", "--as", "noor")
+        assert (told["schedules"], told["paused_schedules"]) == ("active", [str(left.id)])
+        assert await active() == {slot.id: True, left.id: False}
+
+
+@pytest.mark.usefixtures("inside")
 async def test_a_heartbeat_that_hangs_is_given_up_and_the_next_slot_runs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):

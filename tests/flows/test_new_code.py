@@ -8,7 +8,7 @@ import yaml
 from pydantic import SecretStr
 
 from blocks import McpServer
-from governance.briefs import item_brief, maker_brief
+from governance.briefs import item_brief, lead_brief, maker_brief
 from governance.records import Card, ItemRow
 from tests.flows.bench import Bench
 from tests.flows.farside import calls
@@ -141,6 +141,38 @@ async def test_old_code_again_and_the_item_goes_on_as_if_nothing_had_been(
     state, item = await bench.again(item)
     assert (state.is_completed(), item.status) == (True, "done")
     assert len([r for r in await bench.ledger(item, "model")]) == 3
+
+
+async def test_a_heartbeat_that_fits_the_code_no_more_ends_for_a_reason_and_the_next_one_looks_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has nobody to wait for; what it would have found is there for the next one to find."""
+    await bench.begin("heartbeat", LOOP, **ONE)
+    run = await bench.open_heartbeat(LOOP)
+    with monkeypatch.context() as dying:
+        dying.setattr("flows.heartbeat.put_in_inbox", None)
+        await bench.run_heartbeat(run)
+    assert bench.api.flow_run(run.flow_run)["state"]["type"] == "FAILED", "after its lead answered"
+
+    def brief(*args: Any) -> str:
+        return lead_brief(*args) + "\nBe quick."
+
+    monkeypatch.setattr("tasks.lanes.lead_brief", brief)
+    paid = bench.bill()["calls"]
+    bench.api.force(run.flow_run, "SCHEDULED")
+    await bench.run_heartbeat(run)
+    (ended,) = await bench.store.runs(loop=LOOP)
+    assert ended.stop is not None
+    assert (ended.status, ended.stop.reason) == ("closed", "diverged")
+    assert f"effect '{run.run}-0-lead-0-0' is on record as asked at head" in ended.stop.detail
+    state = bench.api.flow_run(run.flow_run)["state"]
+    assert (state["name"], state["message"]) == ("Diverged", ended.stop.detail)
+    assert (await bench.store.items(), bench.bill()["calls"]) == ((), paid)
+    told = [n["body"] for n in bench.receiver.notices if run.run in n["subject"]]
+    assert any("stopped (diverged)" in body for body in told), told
+
+    _, after, found = await bench.heartbeat(LOOP)
+    assert (after.stop, len(found)) == (None, 1), "the next slot is not touched by it"
 
 
 @pytest.mark.docker

@@ -107,6 +107,8 @@ DAMAGES = {
     "a pickle for a result": ("UPDATE journal SET result = :pickle", "noted when it was written"),
     "a digest": (f"UPDATE journal SET result_digest = 'sha256:{'0' * 64}'", "noted when it was written"),
     "arguments": ("UPDATE journal SET args = '{\"a\":1}'", "noted when it was written"),
+    "labels": ("UPDATE journal SET labels = '[\"trusted\"]'", "noted when it was written"),
+    "what a card shows": ("UPDATE cards SET facts = '{\"process\":\"dead\"}'", "noted when it was written"),
     "the definition": ("UPDATE definitions SET body = body || ' '", "was changed in the store"),
     "a blob, one bit": ("", "was changed on disk"),
     "a blob, gone": ("", "is missing"),
@@ -122,13 +124,13 @@ async def test_an_item_whose_record_was_changed_stops_and_says_so(
     telling = Telling(town, lives, LONG_WINDED, f"damaged-{list(DAMAGES).index(what)}")
     item = await telling.to_the_card()
     canary = Canary(tmp_path / "sang")
+    (card,) = await telling.store.cards(item=item.item)
     statement, words = DAMAGES[what]
     if statement:
         change(telling.truth.database, statement, canary)
     else:
         spoil(Path(town.blobs), what)
     effects, billed = telling.truth.effects(), town.bill()["cost_pico_usd"]
-    (card,) = await telling.store.cards(item=item.item)
     form = {f"card_{card.card}": "approve", "approver": "noor", "reason": ""}
     assert town.api.resume(str(item.flow_run), form)["status"] == "ACCEPT"
     await telling.live("work", item.flow_run)

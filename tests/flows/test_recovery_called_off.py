@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from governance.records import ItemRow
@@ -82,9 +83,58 @@ async def test_a_run_that_has_not_started_is_cancelled(bench: Bench) -> None:
 async def test_a_run_that_waits_is_deleted(bench: Bench) -> None:
     await bench.begin("deleted", TICKETS, **ASKS)
     item = await waiting(bench)
+    await bench.keep_house()
     bench.api.delete(str(item.flow_run))
     await bench.keep_house()
     await ended_as_cancelled(bench, item, "it was deleted")
+
+
+async def lose(bench: Bench, flow_run: str) -> None:
+    """Delete it, also at a server that is busy with its SQLite just now (503)."""
+    for _ in range(100):
+        try:
+            return bench.api.delete(flow_run)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 503:
+                raise
+            await bench.moment()
+    raise AssertionError(f"flow run {flow_run} cannot be deleted")
+
+
+async def test_what_went_with_all_of_prefects_database_is_handed_out_anew_and_told_once(
+    bench: Bench,
+) -> None:
+    """Nothing that the store knows of is there: not the item's flow run, and not those that kept house."""
+    await bench.begin("lost", TICKETS, **ASKS)
+    item = await waiting(bench)
+    (card,) = await bench.store.cards(item=item.item)
+    await bench.keep_house()
+    made = bench.calls("comment_ticket")
+    open_run = await bench.open_heartbeat(TICKETS)
+    for gone in (item.flow_run, open_run.flow_run, *await bench.store.housekeepings()):
+        await lose(bench, str(gone))
+    await bench.keep_house()
+
+    again = await bench.item(item)
+    assert again.flow_run not in (None, item.flow_run)
+    assert (again.status, again.stop, again.fence) == ("found", None, item.fence + 1)
+    closed = await bench.store.run(open_run.run)
+    assert closed is not None
+    assert closed.stop is not None
+    assert (closed.status, closed.stop.reason) == ("closed", "cancelled")
+    assert "gone with Prefect's database" in closed.stop.detail
+
+    state, again = await bench.work(again)
+    assert (state.name, again.status) == ("Suspended", "waiting"), "the same card, a fresh form"
+    form = {f"card_{card.card}": "approve", "approver": "noor", "reason": ""}
+    assert bench.api.resume(str(again.flow_run), form)["status"] == "ACCEPT"
+    state, again = await bench.work(again)
+    assert (state.is_completed(), again.status) == (True, "done")
+    assert bench.calls("comment_ticket") == made, "what was done is not done again"
+    await bench.keep_house()
+    told = [n["body"] for n in bench.receiver.notices if "was lost" in n["subject"]]
+    (body,) = told
+    assert "1 items are dispatched anew, 1 heartbeats have ended" in body
 
 
 async def test_a_finding_that_was_called_off_may_be_found_again(bench: Bench) -> None:

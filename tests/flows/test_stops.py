@@ -329,7 +329,7 @@ async def test_a_conversation_that_is_another_than_on_record_has_diverged(bench:
     # As if newer code asked the model something else: the record is of another conversation.
     with sqlite3.connect(bench.home / "diverged" / "store.db", timeout=30) as db:
         db.execute(
-            "UPDATE journal SET head = 'sha256:another' WHERE owner = ? AND kind = 'model'",
+            "UPDATE journal SET head = 'sha256:another', seal = NULL WHERE owner = ? AND kind = 'model'",
             (item.item,),
         )
     db.close()

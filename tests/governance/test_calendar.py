@@ -166,7 +166,8 @@ def test_a_slot_that_has_its_run_is_never_due_again():
 
 def test_what_came_while_a_heartbeat_was_under_way_was_skipped_and_is_not_missed():
     long = ran("by-hand-1", "2026-06-08T05:35Z", "2026-06-08T06:02Z")
-    assert still("once", (long,)) == []
+    assert still("skip", (long,)) == still("once", (long,)) == []
+    assert still("skip", (long,), overlap="enqueue") == ["2026-06-08T06:00:00Z"]
     assert still("all", (long,))[-1] == "2026-06-08T05:30:00Z"
     assert still("all", (long,), overlap="enqueue")[-1] == "2026-06-08T06:00:00Z"
 

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from drivers.blobs import DirectoryBlobs
 from drivers.store.sqlite import SqliteStore
 from governance import edge as edge_module
 from governance.conversation import (
@@ -44,7 +45,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
-from governance.errors import Rejected, StoreError, Unavailable, Unknown
+from governance.errors import Damaged, Rejected, StoreError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.parts import Json, pico
 from governance.prices import cost, input_bound, worst_case
@@ -78,14 +79,19 @@ class FakeConnector:
     """Answers, or fails, as told; keeps what it was asked."""
 
     says: ToolResult | Exception
+    connects: Callable[[], None] = lambda: None
+    """What happens while it connects, before it asks whether the call may still be sent."""
     asked: list[tuple[str, Json, str]] = field(default_factory=list[tuple[str, Json, str]])
 
     async def tools(self) -> tuple[ToolSpec, ...]:
         raise AssertionError("the edge never lists")
 
     async def call(
-        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int
-    ) -> ToolResult:
+        self, tool: str, arguments: Json, *, key: str, timeout_s: float, max_bytes: int,
+        in_time: Callable[[], None],
+    ) -> ToolResult:  # fmt: skip
+        self.connects()
+        in_time()
         self.asked.append((tool, arguments, key))
         if isinstance(self.says, Exception):
             raise self.says
@@ -408,6 +414,32 @@ async def test_nothing_is_sent_once_its_moment_has_passed(desk: Desk) -> None:
     assert row.status == "failed"
 
 
+async def test_a_connection_that_took_too_long_to_make_carries_no_call(desk: Desk) -> None:
+    def slowly() -> None:
+        desk.now += 1_001
+
+    port = FakeConnector(ToolResult("merged"), connects=slowly)
+    with pytest.raises(Unavailable, match="not sent: the moment"):
+        await desk.tool(port, repeatable=False)
+    (row,) = await desk.rows()
+    assert (row.status, port.asked) == ("failed", []), "it surely did not happen"
+    port.connects = lambda: None
+    assert isinstance(await desk.tool(port, repeatable=False), Recorded), "nobody need say so"
+
+
+async def test_a_call_that_waited_may_be_sent_as_long_after_its_admission_as_any(
+    desk: Desk,
+) -> None:
+    with pytest.raises(Unavailable):
+        await desk.tool(FakeConnector(Unavailable("ci", "busy", 0.05)))
+    port = FakeConnector(ToolResult("fine"))
+    again = asyncio.create_task(desk.tool(port))
+    await asyncio.sleep(0.02)
+    desk.now += 5_000
+    assert isinstance(await again, Recorded)
+    assert len(port.asked) == 1
+
+
 async def test_a_writing_call_that_may_have_happened_goes_to_a_person(desk: Desk) -> None:
     writes: Any = {"repeatable": False, "name": "github.merge", "args": {"number": 7}}
     with pytest.raises(Unknown):
@@ -481,6 +513,27 @@ async def test_an_answer_that_cannot_be_stored_is_unknown_and_stays_counted(
     assert (row.status, row.error) == ("unknown", "unexpected")
     budget = await desk.budget()
     assert (budget.held, budget.unknown) == (0, worst(request()))
+
+
+async def test_an_effect_that_finds_its_files_gone_has_not_happened_and_holds_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """The blob of a workspace is missing when its box is filled: long before the lease nobody waits for the try."""
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    state = await blobs.put(b"what the maker wrote")
+    (blob,) = (tmp_path / "blobs").glob("??/??/*")
+    blob.unlink()
+
+    async def act() -> Settlement:
+        await blobs.get(state)
+        raise AssertionError("the box was filled")
+
+    with pytest.raises(Damaged, match="is missing"):
+        await desk.edge.local(desk.intent(kind="sandbox"), act)
+    (row,) = await desk.rows()
+    assert (row.status, row.error, row.cost) == ("failed", "damaged", 0)
+    assert state in row.attributes["error.message"]
+    assert row.ended_at == desk.now
 
 
 @contextmanager

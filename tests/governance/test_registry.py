@@ -265,19 +265,6 @@ def test_a_thousand_loops_are_checked_in_seconds():
     assert time.process_time() - started < 10
 
 
-@pytest.mark.parametrize("way", ["event: northwind.build.failed", "webhook: ci"])
-def test_a_delivery_that_may_be_dropped_is_warned_of(way: str):
-    def warned(more: str) -> list[str]:
-        found = examined(loop=LOOP.replace("trigger: {", f"trigger: {{{way}{more}, "))
-        assert said(found) == []
-        return [w.text for w in found.warnings]
-
-    assert warned("") == [
-        "a delivery that comes while a heartbeat is under way is dropped; keep it with overlap: enqueue"
-    ]
-    assert warned(", overlap: enqueue") == []
-
-
 @pytest.mark.parametrize("missed", ["once", "all"])
 def test_slots_of_no_schedule_cannot_be_missed(missed: str):
     text = LOOP.replace('schedule: "0 6 * * 1-5"', f"missed: {missed}")

@@ -1,6 +1,7 @@
-"""Does a person get one notice when several processes send what is due at the same moment?"""
+"""What is due is sent: once, whoever sends it, and past what cannot be sent."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,3 +37,33 @@ async def test_a_notice_that_several_drains_find_at_once_is_sent_once(
     assert len(arrived) == 1
     for each in (told, *worlds):
         each.store.disconnect()
+
+
+async def test_an_item_whose_card_was_changed_is_not_woken_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOPRAIL_HOME", str(tmp_path / "home"))
+    told = Story(store_in(tmp_path))
+    await told.open_run()
+    (item,) = await told.find("a")
+    await told.store.sent("dispatch", f"{item.loop}-{item.item}-0", now=1, flow_run="flow-1")
+    await told.claim(item.item)
+    card = card_for(told.intent(1))
+    await told.store.ask(card, notice={"card": "c1"}, fence=told.fence)
+    await told.store.posted(item.item, fence=told.fence, now=3000)
+    await told.store.answer("c1", answer="reject", by="noor", reason="no", now=4000)
+    with sqlite3.connect(tmp_path / "store.db", timeout=10) as db:
+        db.execute("UPDATE cards SET answer = 'approve'")
+    db.close()
+    organisation = SimpleNamespace(alerts=())
+    world: Any = SimpleNamespace(
+        store=told.store, registry=SimpleNamespace(organisation=organisation)
+    )
+    assert await drain(world) == 1, "its wake-up; the notice about the card cannot be worded"
+    row = await told.store.item(item.item)
+    assert row is not None
+    assert row.stop is not None
+    assert (row.status, row.stop.reason) == ("stopped", "damaged")
+    assert await drain(world) == 1, "the notice that its run is over"
+    assert [due.key for due in await told.store.outbox()] == ["c1"]
+    told.store.disconnect()

@@ -111,6 +111,17 @@ async def test_what_came_while_a_heartbeat_was_long_under_way_was_skipped(loop: 
     assert await loop.fire("2026-06-08T06:10Z", "2026-06-08T06:31Z") == "2026-06-08T06:30:00Z"
 
 
+@policy(missed="skip")
+async def test_a_slot_that_waited_for_a_heartbeat_to_end_is_left_out_and_a_delivery_is_not(
+    loop: Loop,
+):
+    await loop.fire("2026-06-08T06:00Z", "2026-06-08T06:00:01Z", takes_ms=12 * 60_000)
+    late = "2026-06-08T06:12:30Z"
+    assert isinstance(await loop.fire("2026-06-08T06:10Z", late), Stop)
+    assert await loop.fire(None, late, delivery="build-4711") == "delivery-build-4711"
+    assert await loop.fire("2026-06-08T06:20Z", "2026-06-08T06:20:01Z") == "2026-06-08T06:20:00Z"
+
+
 @policy(missed="all", overlap="enqueue")
 async def test_or_waits_for_its_turn_when_the_loop_says_so(loop: Loop):
     await loop.fire("2026-06-08T06:00Z", "2026-06-08T06:00:01Z", takes_ms=25 * 60_000)

@@ -149,6 +149,18 @@ async def test_a_loop_is_paused_once_with_one_notice_and_one_switch(store: Sqlit
     assert (page.body, page.by) == ("# paused", "breaker")
 
 
+async def test_what_a_pause_switches_off_is_what_was_active_when_that_was_first_asked(
+    store: SqliteStore,
+):
+    await tripped(store)
+    assert await store.switched_off(LOOP, 1) is None, "nobody has looked yet"
+    assert await store.switch_off(LOOP, 1, ("night", "slot")) == ("night", "slot")
+    # Killed half way, the next look finds one of them off already.
+    assert await store.switch_off(LOOP, 1, ("slot",)) == ("night", "slot")
+    assert await store.switched_off(LOOP, 1) == ("night", "slot")
+    assert await store.switch_off(LOOP, 2, ("slot",)) == (), "there is no such pause"
+
+
 async def test_letting_go_on_is_on_record_counts_anew_and_leaves_what_passed_meanwhile(told: Story):
     store = told.store
     await store.calendar(LOOP, "c", since=T)

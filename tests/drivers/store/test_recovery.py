@@ -156,3 +156,33 @@ async def test_a_heartbeat_that_is_told_to_stop_is_admitted_nothing_more(story: 
     run = await story.store.run("r2")
     assert run is not None
     assert (run.status, run.stop) == ("open", CALLED_OFF)
+
+
+async def test_the_last_two_who_kept_house_are_on_record(story: Story) -> None:
+    assert await story.store.housekeepings() == ()
+    for n in (1, 2, 2, 3):
+        await story.store.kept_house(f"house-{n}", now=n)
+    assert await story.store.housekeepings() == ("house-3", "house-2")
+
+
+async def test_work_whose_flow_runs_are_lost_is_handed_out_anew_and_its_older_lives_end(
+    story: Story,
+) -> None:
+    await story.open_run("r3", "08:00")
+    gone = await story.store.handed_out()
+    assert [h.status for h in gone] == ["working", "heartbeat"]
+    (line,) = await story.store.hand_out_anew(gone, now=9000)
+    assert line.endswith("1 items are dispatched anew, 1 heartbeats have ended")
+    item = await story.store.item(story.item)
+    assert item is not None
+    assert (item.status, item.flow_run, item.life, item.fence) == ("found", None, 0, 2)
+    assert isinstance(await story.store.intend(story.intent(5)), Refused), "of the life before"
+    run = await story.store.run("r3")
+    assert run is not None
+    assert run.status == "closed"
+    due = [(o.kind, o.key) for o in await story.store.outbox()]
+    assert due == [
+        ("dispatch", f"{LOOP}-{story.item}-lost-1"), ("notice", "r3"), ("notice", "lost-1"),
+    ]  # fmt: skip
+    assert await story.store.hand_out_anew(gone, now=9001) == (), "by now it has another"
+    assert [(o.kind, o.key) for o in await story.store.outbox()] == due
