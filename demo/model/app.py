@@ -95,13 +95,15 @@ class Provider:
         return await self._deliver(message, fault, streamed=body.get("stream") is True)
 
     async def _deliver(self, message: Json, fault: Fault | None, *, streamed: bool) -> Response:
-        if fault:
+        if fault and fault.kind == "held":
+            await self.faults.until_taken_back()
+        elif fault:
             await asyncio.sleep(_HANG_S if fault.kind == "hang" else fault.seconds)
             if fault.kind == "html":
                 page = "<html><body>Welcome to the proxy</body></html>"
                 return Response(page, media_type="text/html")
             _alter(message, fault)
-        whole = fault is None or fault.kind in ("slow", "stop", "odd_block")
+        whole = fault is None or fault.kind in ("slow", "held", "stop", "odd_block")
         if whole:
             self.bill.answered(message["id"])
         headers = {"request-id": f"req_{message['id']}"}
@@ -146,7 +148,7 @@ class Provider:
         return JSONResponse([fault.model_dump() for fault in self.faults.waiting])
 
     async def _clear_faults(self, request: Request) -> Response:
-        self.faults.waiting.clear()
+        self.faults.take_back()
         return Response(status_code=204)
 
     async def _set_faults(self, request: Request) -> Response:

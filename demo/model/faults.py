@@ -1,5 +1,6 @@
 """What is to go wrong, and with which calls?"""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ Kind = Literal[
     "status",  # an error status with its body; not billed
     "hang",  # no byte is answered; billed
     "slow",  # the answer comes late
+    "held",  # the answer comes once the faults are taken back
     "html",  # 200 with a web page; billed
     "malformed",  # 200 with broken JSON, streamed or not; billed
     "no_usage",  # an answer without usage; billed
@@ -62,6 +64,7 @@ class Faults:
 
     def __init__(self, waiting: list[Fault] | None = None) -> None:
         self.waiting = waiting or []
+        self._taken_back = asyncio.Event()
 
     def set(self, told: object) -> None:
         """Add one fault or a list of them. Raises pydantic's `ValidationError`."""
@@ -76,6 +79,16 @@ class Faults:
                     self.waiting.remove(fault)
                 return fault
         return None
+
+    def take_back(self) -> None:
+        """None of them happens any more; what is held goes on."""
+        self.waiting.clear()
+        self._taken_back.set()
+        self._taken_back = asyncio.Event()
+
+    async def until_taken_back(self) -> None:
+        """Return when the faults of now are taken back."""
+        await self._taken_back.wait()
 
 
 def faults_from(told: str | None) -> Faults:

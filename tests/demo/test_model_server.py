@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,22 @@ def test_a_fault_is_checked_shown_used_up_and_meant_for_whom_it_names(url: str):
     checked = [call(url, "/v1/messages", ask("checker", "x"))[0] for _ in range(3)]
     assert checked == [529, 529, 200]
     assert call(url, "/_faults")[1] == []
+
+
+def test_an_answer_that_is_held_comes_once_the_faults_are_taken_back(url: str):
+    before = call(url, "/_bill")[1]["calls"]
+    call(url, "/_faults", {"kind": "held"})
+    with ThreadPoolExecutor(1) as beside:
+        held = beside.submit(call, url, "/v1/messages", request("wait"))
+        while call(url, "/_bill")[1]["calls"] == before:
+            time.sleep(0.01)
+        assert call(url, "/v1/messages", request("others do not"))[0] == 200
+        assert not held.done()
+        taken_back = urllib.request.Request(
+            f"{url}/_faults", method="DELETE", headers={"x-api-key": KEY}
+        )
+        urllib.request.urlopen(taken_back).close()
+        assert held.result(timeout=10)[0] == 200
 
 
 def test_requests_are_kept_without_the_key(url: str):
