@@ -137,7 +137,7 @@ async def _own(
     for name in ("mcp", "client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     CURRENT.set(exchange)
-    info = Implementation(name="looprail", version="0.1.0")
+    info = Implementation(name="looprail", version="0.2.0")
     async with Client(link, mode="auto", cache=None, client_info=info) as client:
         ready.set_result(client.session)
         await leave.wait()
