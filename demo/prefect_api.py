@@ -72,6 +72,11 @@ class PrefectApi:
         body = {"state": {"type": state, "name": state.capitalize()}, "force": True}
         self._post(f"/flow_runs/{flow_run}/set_state", body)
 
+    def pause_queue(self, pool: str, queue: str, *, paused: bool) -> None:
+        """Switch a work queue off or on."""
+        path = f"/work_pools/{pool}/queues/{queue}"
+        self._send("PATCH", path, {"is_paused": paused})
+
     def forget_form(self, flow_run: str) -> None:
         """Lose the form a suspended run waits under."""
         key = self.flow_run(flow_run)["state"]["state_details"]["run_input_keyset"]["schema"]
@@ -105,4 +110,4 @@ class PrefectApi:
             time.sleep(delay)
             answer = self._client.request(method, path, json=body)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None

@@ -8,6 +8,7 @@ import pytest
 
 from demo.world import DemoWorld
 from governance.records import ItemRow
+from tests.flows.arranging import file_tickets
 from tests.flows.conftest import Worlds
 from tests.flows.farside import boxes, ended, flow_runs, processes_of, until
 from tests.flows.registries import registry_with
@@ -32,17 +33,6 @@ harness:
   max_output_tokens: 60_000
   approvals: {linear.label_ticket: pause_for_human}
 """
-
-
-def file_tickets(world: DemoWorld) -> None:
-    """Fifty tickets, and no other, are new at the far side."""
-    with sqlite3.connect(world.repository.parent / "forge.db", timeout=30) as db:
-        db.execute("UPDATE tickets SET state = 'closed'")
-        db.executemany(
-            "INSERT INTO tickets VALUES (?, ?, ?, ?, 'new', '[]')",
-            [(f"NW-{n}", f"Parcel {n} is late", "nobody came", "lena") for n in range(500, 500 + MANY)],
-        )  # fmt: skip
-    db.close()
 
 
 def awake(world: DemoWorld, items: list[ItemRow]) -> int:
@@ -74,7 +64,7 @@ async def test_fifty_items_that_wait_hold_no_process_no_box_no_place_and_no_mone
 ) -> None:
     registry = registry_with(tmp_path / "registry", [("asking", ASKING)])
     world = worlds(registry=registry, limit=4)
-    file_tickets(world)
+    file_tickets(world, MANY)
     with told(world, "asking") as story:
         found = await story.fire(300)
         assert len(found) == MANY
