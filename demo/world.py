@@ -43,11 +43,11 @@ class DemoWorld:
     def __init__(
         self, home: Path, *, registry: Path = ROOT / "registry", persona: str = "engineer",
         knowledge: Path | None = None, workers: int = 1, limit: int = 8,
-        model_options: tuple[str, ...] = (),
+        model_options: tuple[str, ...] = (), database: str | None = None,
         upstreams: Mapping[str, Upstream] = MappingProxyType({}),
         actors: Mapping[str, Actor] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """`upstreams` are more forges and `actors` more model providers, by name."""
+        """More forges are `upstreams`, more model providers `actors`; `database` is Prefect's own, if not SQLite."""
         self.home, self.registry, self.upstreams, self.actors = home, registry, upstreams, actors
         self.forge = Upstream(home / "forge" / "api.git", bugs=("rounding",))
         self.model = Actor(persona, knowledge)
@@ -56,6 +56,7 @@ class DemoWorld:
         self.port = free_port()
         self.processes: dict[str, Process] = {}
         self._workers, self._limit, self._model_options = workers, limit, model_options
+        self._database = database
 
     @property
     def api_url(self) -> str:
@@ -138,12 +139,14 @@ class DemoWorld:
         return {**self._plain(), **ours}
 
     def start_prefect(self) -> None:
-        """A server on SQLite with a password from the first day."""
+        """A server with a password from the first day."""
         env = {
             **self.environment(),
             "PREFECT_SERVER_API_AUTH_STRING": self.keys.prefect,
             "PREFECT_UI_API_URL": self.api_url,
         }
+        if self._database:
+            env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = self._database
         command = (
             program("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(self.port),
         )  # fmt: skip
@@ -208,10 +211,7 @@ class DemoWorld:
             **connectors,
             **providers,
             "repository/northwind-api": {"url": self.repository.as_uri()},
-            "store-database/looprail": {
-                "url": self.store_url,
-                "blobs": self.blobs,
-            },
+            "store-database/looprail": {"url": self.store_url, "blobs": self.blobs},
             "journal/looprail": {},
             "custom-webhook/notices": {
                 "name": "notices",
