@@ -1,8 +1,10 @@
 """Is the house still built as it says?"""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -135,3 +137,13 @@ def test_the_wheel_holds_the_product_and_nothing_else(tmp_path: Path) -> None:
 def test_the_committed_deployments_are_those_of_the_registry() -> None:
     done = run(str(Path(sys.executable).parent / "loops"), "render", "--check")
     assert done.returncode == 0, done.stdout
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    told = (ROOT / "drivers" / "mcp" / "upstream.py").read_text()
+    assert re.findall(r'name="looprail", version="([^"]+)"', told) == [version]
+    headed = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headed[0] == version
+    kept = sorted(p.name.split("-")[1] for p in (ROOT / "tests" / "releases").glob("*.whl"))
+    assert kept == sorted(headed[1:]), "every earlier release is kept as it was published"

@@ -100,10 +100,11 @@ class Installation(DemoWorld):
 
         Asked of another one with the same environment in the same directory.
         """
+        look = f"from importlib.util import find_spec; print(find_spec({module!r}).origin)"
         try:
             told = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
             done = subprocess.run(
-                (program("python"), "-c", f"import {module} as m; print(m.__file__)"),
+                (program("python"), "-c", look),
                 cwd=f"/proc/{process}/cwd", env=dict(e.split("=", 1) for e in told if "=" in e),
                 text=True, capture_output=True, check=True,
             )  # fmt: skip

@@ -32,13 +32,13 @@ ASKING, SORTING = "asking", "sorting"
 
 
 @dataclass
-class Installed:
+class Site:
     """The installation, and what is seen of it from outside; nothing here opens the store."""
 
     world: Installation
     api: PrefectApi
-    code: set[Path] = field(default_factory=set[Path])
-    """Where items' processes had their flow from."""
+    code: dict[int, Path] = field(default_factory=dict[int, Path])
+    """Where items' processes had their flow from, by pid."""
 
     def rows(self, table: str, **where: str) -> list[dict[str, Any]]:
         """Rows as they are in the store's file."""
@@ -58,8 +58,9 @@ class Installed:
 
     def watch(self, flow_run: str) -> None:
         """Note whose code the processes of a flow run have, if there are any now."""
-        found = [self.world.code_of(pid, "flows.work") for pid in processes_of(flow_run)[:1]]
-        self.code |= {path for path in found if path}
+        for pid in set(processes_of(flow_run)) - self.code.keys():
+            if path := self.world.code_of(pid, "flows.work"):
+                self.code[pid] = path
 
     async def at_its_card(self) -> dict[str, Any]:
         """Fire the loop that asks, and follow its item until a person can answer."""
@@ -108,7 +109,7 @@ class Installed:
 
 
 @pytest.fixture(params=sorted(RELEASES.glob("*.whl")), ids=version_of)
-def installed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installed]:
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """An earlier release at work."""
     version = version_of(request.param)
     registry = registry_of(version, tmp_path / "registry", ASKING, SORTING)
@@ -116,41 +117,39 @@ def installed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instal
     world.code = unpacked(request.param, tmp_path / "release")
     with world:
         api = PrefectApi(world.api_url, world.keys.prefect)
-        yield Installed(world, api)
+        yield Site(world, api)
         api.close()
 
 
-async def test_what_waits_under_a_release_is_finished_by_the_next(installed: Installed) -> None:
-    world, release = installed.world, installed.world.code
+async def test_what_waits_under_a_release_is_finished_by_the_next(site: Site) -> None:
+    world, release = site.world, site.world.code
     assert release is not None
     number = propose(world, "a-change")
-    waiting = await installed.at_its_card()
-    fresh = await installed.in_the_inbox()
-    assert installed.code == {release / "flows" / "work.py"}
+    waiting = await site.at_its_card()
+    fresh = await site.in_the_inbox()
+    assert set(site.code.values()) == {release / "flows" / "work.py"}
 
-    record, asked = installed.record(waiting), requests(world, ASKING)
+    record, asked = site.record(waiting), requests(world, ASKING)
     assert {table for table, _ in record} == {"journal", "ledger"}
     assert asked
     assert merges(world) == []
 
-    installed.upgrade()
+    site.upgrade()
     assert (world.home / "backup" / "manifest.json").exists()
-    installed.code.clear()
-    await finished(installed, waiting, fresh, number)
-    assert installed.code == {ROOT / "flows" / "work.py"}
+    site.code.clear()
+    await finished(site, waiting, fresh, number)
+    assert set(site.code.values()) == {ROOT / "flows" / "work.py"}
 
-    now = installed.record(waiting)
+    now = site.record(waiting)
     assert {
         place: {name: now[place][name] for name in row} for place, row in record.items()
     } == record, "what the release wrote is as it was"
     assert requests(world, ASKING)[: len(asked)] == asked
 
 
-async def finished(
-    installed: Installed, waiting: dict[str, Any], fresh: dict[str, Any], number: int
-) -> None:
+async def finished(site: Site, waiting: dict[str, Any], fresh: dict[str, Any], number: int) -> None:
     """A person says yes, the inbox is worked off, and the far side has got each thing once."""
-    world = installed.world
+    world = site.world
     with told(world, ASKING) as story:
         items = [await story.store.item(str(row["item"])) for row in (waiting, fresh)]
         item, other = (i for i in items if i)
@@ -160,7 +159,7 @@ async def finished(
 
         async def both() -> list[ItemRow] | None:
             for row in (waiting, fresh):
-                installed.watch(row["flow_run"])
+                site.watch(row["flow_run"])
             rows = [i for row in (item, other) if (i := await story.store.item(row.item))]
             return rows if all(r.status in ("done", "stopped") for r in rows) else None
 
