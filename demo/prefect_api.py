@@ -26,6 +26,16 @@ class PrefectApi:
         """A flow run with its state."""
         return self._get(f"/flow_runs/{flow_run}")
 
+    def flow_runs(self, deployment: str) -> list[dict[str, Any]]:
+        """Every flow run of a deployment (`flow/name`), oldest first."""
+        flow, _, name = deployment.partition("/")
+        wanted = {
+            "flows": {"name": {"any_": [flow]}},
+            "deployments": {"name": {"any_": [name]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        return self._post("/flow_runs/filter", wanted)
+
     def task_runs(self, flow_run: str) -> list[dict[str, Any]]:
         """The task runs of a flow run, oldest first."""
         body = {

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from demo.forge.git import Bare
+from demo.prefect_api import PrefectApi
 from demo.story import Story
 from demo.world import DemoWorld
 from governance.parts import Json
@@ -72,17 +73,10 @@ def merges(world: DemoWorld, number: int | None = None) -> list[Json]:
 
 def flow_runs(world: DemoWorld, deployment: str) -> list[Json]:
     """Every flow run of a deployment (`flow/name`), oldest first."""
-    flow, _, name = deployment.partition("/")
-    wanted = {
-        "flows": {"name": {"any_": [flow]}},
-        "deployments": {"name": {"any_": [name]}},
-        "sort": "EXPECTED_START_TIME_ASC",
-    }
-    user, _, password = world.keys.prefect.partition(":")
-    answer = httpx.post(
-        f"{world.api_url}/flow_runs/filter", json=wanted, auth=(user, password), timeout=30
-    )
-    return answer.raise_for_status().json()
+    api = PrefectApi(world.api_url, world.keys.prefect)
+    found = api.flow_runs(deployment)
+    api.close()
+    return found
 
 
 def processes_of(flow_run: str) -> list[int]:
