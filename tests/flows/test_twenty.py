@@ -42,6 +42,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DemoWorld]
             tmp_path / "world", registry=ROOT / "benchmarks" / "registry", limit=MANY, database=own
         )
         yield stack.enter_context(world)
+        assert (world.home / "prefect" / "prefect.db").exists() == (own is None)
 
 
 async def test_twenty_items_at_once_all_end_and_each_retry_is_bounded_and_seen(
@@ -79,17 +80,14 @@ def provider_does(world: DemoWorld, *faults: Json) -> None:
 
 
 async def all_in_mid_call(story: Story) -> bool:
-    rows = [r for i in await items_of(story) for r in await story.store.ledger(item=i.item)]
+    (run,) = await story.store.runs(loop=LOOP)
+    rows = await story.store.ledger(run=run.run)
     return len([r for r in rows if (r.kind, r.status) == ("model", "open")]) == MANY
 
 
 async def all_ended(story: Story) -> list[ItemRow] | None:
-    items = await items_of(story)
+    items = list(await story.store.items(loop=LOOP))
     return items if all(i.status in ("done", "stopped") for i in items) else None
-
-
-async def items_of(story: Story) -> list[ItemRow]:
-    return list(await story.store.items(loop=LOOP))
 
 
 def check_ledger(rows: tuple[LedgerRow, ...]) -> None:

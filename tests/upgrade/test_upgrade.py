@@ -25,7 +25,7 @@ from tests.upgrade.installed import (
     version_of,
 )
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ASKING, SORTING = "asking", "sorting"
 """One loop's item waits at its card when the release is replaced, the other's is in the inbox."""
