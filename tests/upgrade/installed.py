@@ -4,12 +4,14 @@ import re
 import shlex
 import subprocess
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
 from demo.processes import program
 from demo.world import POOL, ROOT, DemoWorld
+from tests.flows.farside import processes_of
 from tests.flows.registries import MERGER
 from tests.histories.history import FOLDER, read
 
@@ -75,6 +77,14 @@ class Installation(DemoWorld):
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def starts(self, name: str, *words: str) -> None:
+        """A command that goes on until its process is stopped."""
+        self._start(name, (program(words[0]), *words[1:]), self.environment())
+
+    def start_worker(self, name: str) -> None:
+        """As 0.1.0 had it done: it knew Prefect's own worker alone."""
+        self.starts(name, "prefect", "worker", "start", "--pool", POOL, "--type", "process")
+
     def _set_up_prefect(self) -> None:
         self.desk.mkdir()
         self.types("prefect", "work-pool", "create", POOL, "--type", "process")
@@ -94,6 +104,16 @@ class Installation(DemoWorld):
     def deploy(self) -> None:
         self.types("loops", "render")
         self.types("prefect", "--no-prompt", "deploy", "--all")
+
+    def processes_of(self, flow_run: str) -> set[int]:
+        """Processes that work on a flow run, as Prefect's own worker marks them or ours names them."""
+        mark = f"PREFECT__FLOW_RUN_ID={flow_run}".encode()
+        found = set(processes_of(flow_run))
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (place / "environ").read_bytes().split(b"\0"):
+                    found.add(int(place.name))
+        return found
 
     def code_of(self, process: int, module: str) -> Path | None:
         """The file a module comes from in a running process; None when it has just ended.

@@ -14,7 +14,7 @@ from demo.prefect_api import PrefectApi
 from demo.world import ROOT
 from governance.records import ItemRow
 from tests.flows.arranging import hold_items, let_items_go
-from tests.flows.farside import bill, calls, merges, processes_of, propose, requests, until
+from tests.flows.farside import bill, calls, merges, propose, requests, until
 from tests.flows.telling import told
 from tests.upgrade.installed import (
     RELEASES,
@@ -58,7 +58,7 @@ class Site:
 
     def watch(self, flow_run: str) -> None:
         """Note whose code the processes of a flow run have, if there are any now."""
-        for pid in set(processes_of(flow_run)) - self.code.keys():
+        for pid in self.world.processes_of(flow_run) - self.code.keys():
             if path := self.world.code_of(pid, "flows.work"):
                 self.code[pid] = path
 
@@ -103,7 +103,7 @@ class Site:
             if words[0] == "make":
                 self.world.code = None
             elif words[:3] == ["prefect", "worker", "start"]:
-                self.world.start_worker("worker-1")
+                self.world.starts("worker-1", *words)
             else:
                 self.world.types(*(here.get(word, word) for word in words))
 
