@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import httpx
 
 from benchmarks.meter import tree_rss_mb, tree_seconds
 from demo.forge.state import State
+from demo.postgres import postgres
 from demo.prefect_api import PrefectApi
 from demo.world import ROOT, DemoWorld
 from drivers.store import store_at
@@ -50,10 +52,14 @@ class Crowd:
 class Place(DemoWorld):
     """The world with many tickets, a slow model, and a deployment of nothing at all beside ours."""
 
-    def __init__(self, home: Path, *, tickets: int, latency_s: float, limit: int) -> None:
+    def __init__(
+        self, home: Path, *, tickets: int, latency_s: float, limit: int, database: str | None
+    ) -> None:
         latency = ("--latency-ms", str(1000 * latency_s))
         registry = ROOT / "benchmarks" / "registry"
-        super().__init__(home, registry=registry, limit=limit, model_options=latency)
+        super().__init__(
+            home, registry=registry, limit=limit, model_options=latency, database=database
+        )
         state = State(home / "forge" / "forge.db")
         for n in range(SEEDED, tickets):
             state.write(
@@ -85,12 +91,19 @@ def main() -> None:
     parser.add_argument("--latency-s", type=float, default=5.0, help="of one answer of the model")
     parser.add_argument("--limit", type=int, default=8, help="of the work pool: four per core")
     parser.add_argument("--firings", type=int, default=FIRINGS)
+    parser.add_argument(
+        "--prefect-on", choices=("postgres", "sqlite"), default="postgres", help="its database"
+    )
     told = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="looprail-bench-") as home:
-        place = Place(Path(home), tickets=told.items, latency_s=told.latency_s, limit=told.limit)
+    database = postgres() if told.prefect_on == "postgres" else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="looprail-bench-") as home, database as url:
+        place = Place(
+            Path(home), tickets=told.items, latency_s=told.latency_s, limit=told.limit, database=url
+        )
         with place:
             print(
-                f"{datetime.now(UTC):%Y-%m-%d %H:%M UTC}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+                f"{datetime.now(UTC):%Y-%m-%d %H:%M UTC}, {os.cpu_count()} cores, load "
+                f"{os.getloadavg()[0]:.1f}, Prefect on {told.prefect_on}"
             )
             asyncio.run(_measure(place, told.firings))
 

@@ -101,7 +101,11 @@ def boxes(world: DemoWorld) -> list[str]:
     return done.stdout.split()
 
 
-async def until(what: str, ask: Callable[[], Any], timeout_s: float = 60) -> Any:
+SOON_S = 150.0
+"""Prefect 3.8.8 on SQLite keeps everybody waiting for a minute now and then (research: a leaked transaction)."""
+
+
+async def until(what: str, ask: Callable[[], Any], timeout_s: float = SOON_S) -> Any:
     """The first answer that is not empty. Raises `TimeoutError` that says what never came."""
     ends = time.monotonic() + timeout_s
     while time.monotonic() < ends:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo.postgres import postgres
 from demo.story import Story
 from demo.world import ROOT, DemoWorld
 from governance.parts import Json
@@ -15,7 +16,6 @@ from governance.records import ItemRow, LedgerRow
 from tasks.perform import RETRY_DELAYS_S
 from tests.flows.arranging import file_tickets, hold_items, let_items_go
 from tests.flows.farside import bill, calls, until
-from tests.flows.postgres import postgres
 from tests.flows.telling import told
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]

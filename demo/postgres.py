@@ -1,4 +1,4 @@
-"""A Postgres server of a test's own, for Prefect to keep its database in."""
+"""A Postgres server of a world's own, for Prefect to keep its database in."""
 
 import os
 import pwd
