@@ -110,7 +110,7 @@ async def check_prefect(story: Story, items: list[ItemRow]) -> None:
         found = story.api.flow_runs(f"work/{LOOP}")
         return found if all(r["state_type"] == "COMPLETED" for r in found) else None
 
-    found = await until("the end of all flow runs", runs, 60)
+    found = await until("the end of all flow runs", runs)
     assert sorted(r["id"] for r in found) == sorted(str(i.flow_run) for i in items)
     for run in found:
         # On a full machine with SQLite the worker gives some up before they began (1 or 2 of 20, 3.8.8).
@@ -122,7 +122,7 @@ async def check_prefect(story: Story, items: list[ItemRow]) -> None:
         made = [t for r in found for t in story.api.task_runs(r["id"])]
         return made if all(t["state_type"] == "COMPLETED" for t in made) else None
 
-    made = await until("the end of all task runs", tasks, 60)
+    made = await until("the end of all task runs", tasks)
     again = [t for t in made if t["run_count"] > 1]
     waits = [s["name"] for t in again for s in story.api.task_run_states(t["id"])]
     assert waits.count("AwaitingRetry") == FAULTS
