@@ -104,7 +104,7 @@ async def put_back(
     store = open_store(f"sqlite:///{quote(str(new))}", place)
     try:
         marked = await store.write(
-            lambda sql: mark(sql, taken_at=manifest.taken_at, by=by, now=now)
+            lambda sql: mark(sql, taken_at=manifest.taken_at, by=by, now=now), "restored"
         )
     finally:
         store.disconnect()

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TRANSACTIONS = (
-    "open", "found", "claim", "advance", "intend", "done", "fail", "record", "ask", "posted",
-    "answer", "close", "end", "sent", "sweep",
+    "prepare", "pin", "open", "found", "claim", "advance", "intend", "done", "fail", "record", "stop",
+    "ask", "posted", "answer", "learned", "begin-anew", "close", "end", "sent", "sweep", "end-stuck",
+    "restart", "give-up", "give-up-run", "forget", "calendar", "deal-with", "deliver", "trip",
+    "unpause", "correct", "put-cap", "restored",
 )  # fmt: skip
-"""Transactions of the store with a point before and one after: what is asked for, and what is durable."""
+"""Every transaction that writes to the store, with a point before and one after: what is asked for, what is durable."""
 
 POINTS = (
     *(f"{side}-{name}" for name in TRANSACTIONS for side in ("before", "after")),
-    "in-commit",
+    "in-commit", "in-prepare",
     "before-model-send", "after-model-reply", "before-tool-send", "after-tool-reply",
     "before-push", "after-push", "before-save", "after-save", "before-box", "after-box",
     "before-suspend", "before-resume", "after-resume",
@@ -38,11 +40,8 @@ def point(name: str) -> None:
 
 
 @contextmanager
-def around(transaction: str | None) -> Generator[None]:
-    """A point before the block and, when it ends well, one after it; none for a transaction without a name."""
-    if transaction is None:
-        yield
-        return
+def around(transaction: str) -> Generator[None]:
+    """A point before the block and, when it ends well, one after it."""
     point(f"before-{transaction}")
     yield
     point(f"after-{transaction}")

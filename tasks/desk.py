@@ -6,11 +6,13 @@ machine goes on from exactly there.
 """
 
 import json
+from contextlib import suppress
 
 from drivers.crash import point
 from drivers.home import home
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
+from governance.errors import DriverError, Unavailable
 from governance.parts import Json, canonical
 from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
 from tasks.gate import Asked, Proposal, refuse, result_of
@@ -31,11 +33,13 @@ class Desk:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._box: Box | None = None
+        self._left: list[Box] = []
         self.state = job.item.state if job.item else None
 
     async def box(self) -> Box:
         """The open box, made like the last saved state, or like the base when there is none."""
         if self._box is None:
+            await self.close()
             spec = await box_spec(self._job, "maker")
             point("before-box")
             self._box = await (await self._job.world.sandbox()).open(spec)
@@ -53,10 +57,14 @@ class Desk:
         return self.state
 
     async def close(self) -> None:
-        """Put the box away; its state is in the blobs."""
+        """Put the box away; its state is in the blobs. One whose engine is gone is tried again, then left to its lease."""
         if self._box is not None:
-            await self._box.close()
+            self._left.append(self._box)
             self._box = None
+        for box in tuple(self._left):
+            with suppress(DriverError):
+                await box.close()
+                self._left.remove(box)
 
     async def _files(self) -> Manifest:
         if self.state:
@@ -124,9 +132,13 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
 
     async def effect() -> Settlement:
         started = now_ms()
-        box = await desk.box()
-        result = await _do(box, call)
-        state = await desk.save() if call.name in CHANGES else None
+        try:
+            result = await _do(await desk.box(), call)
+            state = await desk.save() if call.name in CHANGES else None
+        except Unavailable:
+            # Half done, or gone with its engine: the next try begins at the last saved state, in another box.
+            await desk.close()
+            raise
         return Settlement(
             now=now_ms(),
             result=vars(result),

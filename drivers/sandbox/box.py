@@ -44,8 +44,8 @@ class CellBox:
         """`sh -c command` in the workspace; no process of it is left when this returns.
 
         Output is both streams as they came, UTF-8 with replacement; more than `max_bytes` of it ends the
-        command (`stopped="output"`). Exit codes above 128 mean a signal. Raises `Unavailable`, `Rejected`,
-        and `ValueError` for what no process can be given.
+        command (`stopped="output"`). Exit codes above 128 mean a signal. Raises `Unavailable`, also when the
+        box is gone, and `ValueError` for what no process can be given.
         """
         check_command(command, timeout_s, env or {})
         taken = _Capped(max_bytes)

@@ -43,7 +43,7 @@ class BubblewrapCell:
         return self._name
 
     def execute(self, order: Order, sink: Sink, cancel: threading.Event) -> Ended:
-        """Run one order; no process of it is left when this returns. `Unavailable`, `Rejected` (gone)."""
+        """Run one order; no process of it is left when this returns. Raises `Unavailable`, also when the box is gone."""
         record = self._volumes.read(self._name)
         ooms = self._group.ooms()
         began = time.monotonic()

@@ -17,7 +17,7 @@ from typing import Any
 
 from drivers.sandbox.bwrap_limits import Group, Limits
 from drivers.sandbox.cell import SCRATCH_MB, UID, inodes
-from governance.errors import Rejected
+from governance.errors import Rejected, Unavailable
 
 _PROC = Path("/proc")
 # $1 volume, $2 its options, $3 scratch, $4 its options
@@ -75,13 +75,15 @@ class Volumes:
         self._write(replace(record, holder=holder, born=_born(holder)))
 
     def read(self, name: str) -> Record:
-        """The box's record. Raises `Rejected` when it is gone."""
+        """The box's record. Raises `Unavailable` when it is gone: another can be opened."""
         try:
             record = _parsed(self._path(name))
         except FileNotFoundError as error:
-            raise Rejected(f"box '{name}'", "is closed, ended or swept.") from error
+            raise Unavailable(f"box '{name}'", "is closed, ended or swept.") from error
         if not alive(record):
-            raise Rejected(f"box '{name}'", "lost its workspace: the process that held it is gone.")
+            raise Unavailable(
+                f"box '{name}'", "lost its workspace: the process that held it is gone."
+            )
         return record
 
     def all(self) -> Iterator[Record]:

@@ -63,7 +63,7 @@ class Cell(Protocol):
         ...
 
     def execute(self, order: Order, sink: Sink, cancel: threading.Event) -> Ended:
-        """Run one order; no process of it is left when this returns. `Unavailable`, `Rejected`."""
+        """Run one order; no process of it is left when this returns. Raises `Unavailable`, also when the box is gone."""
         ...
 
     def remove(self) -> None:

@@ -100,7 +100,7 @@ def _locked_down(
 def start_keeper(engine: Engine, name: str) -> str:
     """Another container that only mounts the box's volume, so that it survives a restart; its name."""
     keeper = f"{name}-keeper"
-    with engine.speaking(f"box '{name}'") as client:
+    with engine.at(name) as client:
         box = client.containers.get(name)
         client.containers.create(
             box.attrs["Image"],

@@ -41,7 +41,7 @@ class DockerCell:
         return self._name
 
     def execute(self, order: Order, sink: Sink, cancel: threading.Event) -> Ended:
-        """Run one order; no process of it is left when this returns. `Unavailable`, `Rejected` (gone)."""
+        """Run one order; no process of it is left when this returns. Raises `Unavailable`, also when the box is gone."""
         began = time.monotonic()
         stopped, code = self._stream(order, sink, cancel, began + order.timeout_s + _GRACE_S)
         seconds = time.monotonic() - began
@@ -105,20 +105,20 @@ class DockerCell:
     def _kill(self) -> None:
         argv = ["/bin/sh", "-c", "kill -9 -1"]
         exec_id = self._engine.execute(self._name, argv, user=self._user, env={})
-        with self._engine.speaking(f"box '{self._name}'") as client:
+        with self._engine.at(self._name) as client:
             client.api.exec_start(exec_id, detach=True)
 
     def _restart(self) -> None:
         """A tmpfs volume lives while a container mounts it, so another one does meanwhile."""
         keeper = start_keeper(self._engine, self._name)
-        with self._engine.speaking(f"box '{self._name}'") as client:
+        with self._engine.at(self._name) as client:
             client.api.restart(self._name, timeout=0)
             client.api.remove_container(keeper, force=True)
 
     def _out_of_memory(self) -> bool:
         argv = ["/bin/sh", "-c", _OOM_COUNT]
         exec_id = self._engine.execute(self._name, argv, user=KEEPER_UID, env=BASE_ENV)
-        with self._engine.speaking(f"box '{self._name}'") as client:
+        with self._engine.at(self._name) as client:
             said = bytes(client.api.exec_start(exec_id)).decode()
         counts = [line.split()[1] for line in said.splitlines() if line.startswith("oom_kill ")]
         before, self._ooms = self._ooms, sum(int(count) for count in counts)

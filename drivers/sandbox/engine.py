@@ -63,6 +63,18 @@ class Engine:
         except (DockerException, RequestException) as error:
             raise Unavailable(subject, f"the engine did not answer: {error}") from error
 
+    @contextmanager
+    def at(self, name: str) -> Generator["DockerClient"]:
+        """The client, about a box that was there: one that is gone or stands still is `Unavailable`.
+
+        An engine that died comes back without its boxes, and another one can be opened like the last saved state.
+        """
+        try:
+            with self.speaking(f"box '{name}'") as client:
+                yield client
+        except Rejected as error:
+            raise Unavailable(error.subject, error.detail) from error
+
     def close(self) -> None:
         """Let go of the engine's connections."""
         with self._lock:
@@ -72,7 +84,7 @@ class Engine:
 
     def execute(self, name: str, argv: list[str], *, user: int, env: Mapping[str, str]) -> str:
         """The id of a new exec with its streams attached, not started."""
-        with self.speaking(f"box '{name}'") as client:
+        with self.at(name) as client:
             made: dict[str, Any] = client.api.exec_create(
                 name, argv, stdin=True, user=f"{user}:{user}", workdir="/", environment=dict(env)
             )
@@ -80,10 +92,10 @@ class Engine:
 
     def outcome(self, name: str, exec_id: str) -> dict[str, Any]:
         """What the engine knows about an exec: `Running`, `ExitCode`, `Pid`."""
-        with self.speaking(f"box '{name}'") as client:
+        with self.at(name) as client:
             return dict(client.api.exec_inspect(exec_id))
 
     def processes(self, name: str) -> int:
         """How many processes the container has, its idle two among them; seen from outside."""
-        with self.speaking(f"box '{name}'") as client:
+        with self.at(name) as client:
             return len(client.api.top(name)["Processes"] or ())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from drivers.crash import point
+from drivers.crash import around, point
 from drivers.store.sql import Row, Sql, Value
 from drivers.store.worker import Job, Worker
 from governance.errors import StoreError
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 BATCH = 64
 """Pieces of work that share one commit at most."""
+
+PATIENCE_S = 60.0
+"""How long a program that is not ours, and knows nothing of our lock, may hold the file before a write gives up."""
 
 
 class SqliteSql:
@@ -68,8 +71,10 @@ class FileLock:
 class Database:
     """One SQLite file, open for writing and reading, after `prepare` has brought it up to date."""
 
-    def __init__(self, path: Path, prepare: Callable[[Sql], None]) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, prepare: Callable[[Sql], None], patience_s: float = PATIENCE_S
+    ) -> None:
+        self.path, self._patience_s = path, patience_s
         try:
             with ExitStack() as undo:
                 self._lock, self._writer, self._reader = self._open(prepare, undo)
@@ -105,14 +110,15 @@ class Database:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = FileLock(self.path.with_name(self.path.name + ".lock"))
         undo.callback(lock.close)
-        with lock:
-            writer = _connect(str(self.path))
+        with lock, around("prepare"):
+            writer = self._connect(str(self.path))
             undo.callback(writer.close)
             self._make_durable(writer)
             writer.execute("BEGIN IMMEDIATE")
             prepare(SqliteSql(writer))
+            point("in-prepare")
             writer.execute("COMMIT")
-        reader = _connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)
+        reader = self._connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)
         return lock, writer, reader
 
     def _make_durable(self, writer: sqlite3.Connection) -> None:
@@ -170,18 +176,22 @@ class Database:
                 self._reader.execute("COMMIT")
 
     def _broken(self, error: Exception) -> StoreError:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return StoreError(
+                f"store '{self.path}' was held by another program for longer than {self._patience_s:,.0f} s, and "
+                f"nothing was written. Look what else has it open (`fuser -v {self.path}`), and end that."
+            )
         return StoreError(
             f"store '{self.path}' cannot be used: {error}. Look at the disk and the file's rights."
         )
 
-
-def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
-    # The connection is made here and used by its thread alone; the timeout only meets programs that are not ours.
-    return sqlite3.connect(
-        name,
-        uri=uri,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=10,
-        cached_statements=256,
-    )
+    def _connect(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
+        # The connection is made here and used by its thread alone; the timeout only meets programs that are not ours.
+        return sqlite3.connect(
+            name,
+            uri=uri,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=self._patience_s,
+            cached_statements=256,
+        )

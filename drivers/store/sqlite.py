@@ -60,7 +60,8 @@ class SqliteStore(Transactions):
     ) -> Claimed | InDoubt | Refused:
         """The round and those after it begin anew under numbers never used, as `card` was answered."""
         taken = await self.write(
-            lambda sql: lives.begin_anew(sql, item, round, card=card, fence=fence, now=now)
+            lambda sql: lives.begin_anew(sql, item, round, card=card, fence=fence, now=now),
+            "begin-anew",
         )
         return await self._claimed(taken) if isinstance(taken, Taken) else taken
 
@@ -133,7 +134,7 @@ class SqliteStore(Transactions):
     async def learned(self, card: str, facts: Json, *, fence: int) -> Card:
         """What else is known about what a card asks; the first word stays."""
         body = await self._bodies.put(facts)
-        row = await self.write(lambda sql: people.learned(sql, card, body, fence=fence))
+        row = await self.write(lambda sql: people.learned(sql, card, body, fence=fence), "learned")
         return await rows.card(self._bodies, row)
 
     async def cards(self, *, item: str | None = None, open_only: bool = True) -> tuple[Card, ...]:

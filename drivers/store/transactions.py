@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 
 def writing(
-    work: Callable[Concatenate[Sql, P], T], named: str | None = None
+    work: Callable[Concatenate[Sql, P], T], named: str
 ) -> "Callable[Concatenate[Transactions, P], CoroutineType[Any, Any, T]]":
-    """A method that does the work in a transaction; a named one may be crashed around."""
+    """A method that does the work in a transaction of that name (`drivers.crash`)."""
 
     @wraps(work)
     async def method(store: "Transactions", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -59,8 +59,8 @@ class Transactions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def write(self, work: Callable[[Sql], T], named: str | None = None) -> T:
-        """Do the work in a transaction; durable when this returns. A named one may be crashed around."""
+    async def write(self, work: Callable[[Sql], T], named: str) -> T:
+        """Do the work in a transaction of that name (`drivers.crash`); durable when this returns."""
         with around(named):
             return await asyncio.wrap_future(self._database.write(work))
 
@@ -77,13 +77,13 @@ class Transactions:
         """Finish what is under way and let go of the file. Safe to repeat."""
         self._database.close()
 
-    pin = writing(pages.pin)
+    pin = writing(pages.pin, "pin")
     definition = reading(pages.definition)
     state = reading(looks.state)
-    correct = writing(pages.correct)
+    correct = writing(pages.correct, "correct")
     audit = reading(looks.audit)
     budget = reading(looks.budget)
-    put_cap = writing(pages.put_cap)
+    put_cap = writing(pages.put_cap, "put-cap")
 
     open_run = writing(open_run, "open")
     found = writing(found, "found")
@@ -92,20 +92,20 @@ class Transactions:
     runs = reading(looks.runs)
 
     run_of = reading(triggers.run_of)
-    calendar = writing(triggers.calendar)
-    deal_with = writing(triggers.deal_with)
+    calendar = writing(triggers.calendar, "calendar")
+    deal_with = writing(triggers.deal_with, "deal-with")
     beats = reading(triggers.beats)
-    deliver = writing(triggers.deliver)
-    end_stuck = writing(triggers.end_stuck)
+    deliver = writing(triggers.deliver, "deliver")
+    end_stuck = writing(triggers.end_stuck, "end-stuck")
     breaker = reading(breakers.open_breaker)
     endings = reading(breakers.endings)
-    trip = writing(breakers.trip)
-    switch_off = writing(breakers.switch_off)
+    trip = writing(breakers.trip, "trip")
+    switch_off = writing(breakers.switch_off, "switch-off")
     switched_off = reading(breakers.switched_off)
-    resume = writing(breakers.resume)
+    resume = writing(breakers.resume, "unpause")
 
     advance = writing(advance, "advance")
-    stop = writing(stop_item)
+    stop = writing(stop_item, "stop")
     posted = writing(posted, "posted")
     close = writing(close, "close")
     item = reading(looks.item)
@@ -118,13 +118,13 @@ class Transactions:
 
     sweep = writing(housekeeping.sweep, "sweep")
     in_use = reading(retention.in_use)
-    forget = writing(retention.forget)
+    forget = writing(retention.forget, "forget")
     handed_out = reading(recovery.handed_out)
-    restart = writing(recovery.restart)
-    give_up = writing(recovery.give_up)
-    give_up_run = writing(recovery.give_up_run)
-    kept_house = writing(lost.kept_house)
+    restart = writing(recovery.restart, "restart")
+    give_up = writing(recovery.give_up, "give-up")
+    give_up_run = writing(recovery.give_up_run, "give-up-run")
+    kept_house = writing(lost.kept_house, "kept-house")
     housekeepings = reading(lost.housekeepings)
-    hand_out_anew = writing(lost.hand_out_anew)
+    hand_out_anew = writing(lost.hand_out_anew, "hand-out-anew")
     outbox = reading(unsent)
     sent = writing(sent, "sent")

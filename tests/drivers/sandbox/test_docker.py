@@ -11,7 +11,7 @@ from drivers.blobs import DirectoryBlobs
 from drivers.sandbox.box import CellBox
 from drivers.sandbox.docker import DEFAULT_SOCKET, DockerSandbox
 from drivers.sandbox.engine import Engine
-from governance.errors import Rejected, Unavailable
+from governance.errors import Unavailable
 from governance.ports import BoxSpec
 from tests.drivers.sandbox.conftest import IMAGE
 
@@ -82,11 +82,11 @@ async def test_closing_leaves_neither_container_nor_volume(
     engine.close()
 
 
-async def test_a_box_whose_container_somebody_removed_is_rejected(
+async def test_a_box_whose_container_somebody_removed_is_unavailable_another_can_be_opened(
     docker_box: CellBox, engine: Engine
 ) -> None:
     engine.client.api.remove_container(docker_box.cell.name, force=True)
-    with pytest.raises(Rejected, match="is not on this engine"):
+    with pytest.raises(Unavailable, match="is not on this engine"):
         await docker_box.run("true", timeout_s=5)
     engine.close()
 

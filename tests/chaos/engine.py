@@ -1,0 +1,86 @@
+"""A Docker engine of a test's own, which may be killed: no other box of this machine is on it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from demo.processes import Process
+
+IMAGE = "looprail/python:3.11"
+
+
+class PrivateEngine:
+    """A `dockerd` with its data in one directory and no network. A context manager: nothing of it is left behind."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.host = f"unix://{home}/docker.sock"
+
+    def __enter__(self) -> "PrivateEngine":
+        self._home.mkdir(parents=True)
+        self.start()
+        self.take_over(IMAGE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._process.alive():
+            self.start()
+        # Asked to end it stops its boxes first; killed it would leave them behind.
+        self._process.stop()
+        shutil.rmtree(self._home)
+
+    def start(self) -> None:
+        """Up, and answering. What an engine that was killed left behind is its successor's."""
+        # It would take whoever has that pid now for its predecessor.
+        for stale in (self._home / "pid", self._home / "exec" / "containerd" / "containerd.pid"):
+            stale.unlink(missing_ok=True)
+        command = (
+            "dockerd", "--data-root", f"{self._home}/data", "--exec-root", f"{self._home}/exec",
+            "--pidfile", f"{self._home}/pid", "--host", self.host, "--bridge", "none", "--iptables=false",
+        )  # fmt: skip
+        log = self._home / "dockerd.log"
+        self._process = Process("dockerd", command, log=log, env=os.environ, cwd=self._home)
+        until = time.monotonic() + 30
+        while self.docker("version", check=False).returncode:
+            assert time.monotonic() < until, self._process.tail()
+            time.sleep(0.1)
+
+    async def kill(self) -> None:
+        """As the kernel does when memory is short: nobody is asked."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        while self._process.alive():
+            await asyncio.sleep(0.02)
+
+    def take_over(self, image: str) -> None:
+        """Have an image of the machine's engine."""
+        saved = subprocess.Popen(("docker", "save", image), stdout=subprocess.PIPE)
+        with saved:
+            subprocess.run(
+                ("docker", "-H", self.host, "load", "--quiet"), stdin=saved.stdout, check=True,
+                capture_output=True,
+            )  # fmt: skip
+        assert saved.returncode == 0
+
+    def docker(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """One command of Docker's, to this engine."""
+        return subprocess.run(
+            ("docker", "-H", self.host, *words), capture_output=True, text=True, check=check
+        )
+
+    def commands(self, use: str) -> list[str]:
+        """What runs in the boxes of one use (`maker`, `verifier`) now."""
+        boxes = self.docker("ps", "-q", "--filter", f"label=looprail.use={use}").stdout.split()
+        return [
+            line
+            for box in boxes
+            for line in self.docker("top", box, "-o", "args", check=False).stdout.splitlines()
+        ]
+
+    @property
+    def boxes(self) -> list[str]:
+        """Every box there is, running or not."""
+        return self.docker("ps", "-aq").stdout.split()
