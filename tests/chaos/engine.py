@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,14 +17,18 @@ IMAGE = "looprail/python:3.11"
 class PrivateEngine:
     """A `dockerd` with its data in one directory and no network. A context manager: nothing of it is left behind."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.host = f"unix://{home}/docker.sock"
+    def __init__(self) -> None:
+        # Not below a test's own directory: the path of a socket is short.
+        self._home = Path(tempfile.mkdtemp(prefix="engine-"))
+        self.host = f"unix://{self._home}/docker.sock"
 
     def __enter__(self) -> "PrivateEngine":
-        self._home.mkdir(parents=True)
         self.start()
-        self.take_over(IMAGE)
+        try:
+            self._take_over(IMAGE)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -31,6 +36,9 @@ class PrivateEngine:
             self.start()
         # Asked to end it stops its boxes first; killed it would leave them behind.
         self._process.stop()
+        # The one that was killed had mounted its data upon itself.
+        for mounted in sorted(self._mounted(), reverse=True):
+            subprocess.run(("umount", mounted), check=True)
         shutil.rmtree(self._home)
 
     def start(self) -> None:
@@ -55,7 +63,11 @@ class PrivateEngine:
         while self._process.alive():
             await asyncio.sleep(0.02)
 
-    def take_over(self, image: str) -> None:
+    def _mounted(self) -> list[str]:
+        places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        return [place for place in places if Path(place).is_relative_to(self._home)]
+
+    def _take_over(self, image: str) -> None:
         """Have an image of the machine's engine."""
         saved = subprocess.Popen(("docker", "save", image), stdout=subprocess.PIPE)
         with saved:
@@ -77,7 +89,7 @@ class PrivateEngine:
         return [
             line
             for box in boxes
-            for line in self.docker("top", box, "-o", "args", check=False).stdout.splitlines()
+            for line in self.docker("top", box, "-o", "pid,args", check=False).stdout.splitlines()
         ]
 
     @property

@@ -1,16 +1,20 @@
 """A red build is mended, pushed and merged although its lives are killed at every point of a sandbox and a delivery."""
 
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.engine import PrivateEngine
 from tests.chaos.fates import EveryPoint
 from tests.chaos.lives import Lives
 from tests.chaos.stories import NIGHT_FIX
 from tests.chaos.telling import Telling
 from tests.chaos.test_points import same, unharmed_once
 from tests.chaos.town import Town
-from tests.flows.farside import boxes
+from tests.flows.farside import boxes, until
 
 pytestmark = [
     pytest.mark.prefect,
@@ -19,11 +23,25 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
+FLOOR = 10
+"""So many are killed here at least: lives of a loop with a workspace, and the engine under them."""
+
 HERE = (
     "before-advance", "after-advance", "before-box", "after-box", "before-save", "after-save",
     "before-push", "after-push",
 )  # fmt: skip
 """Points that only a loop with a workspace and a delivery passes."""
+ENGINE = replace(
+    NIGHT_FIX,
+    name="night-engine",
+    # An engine of its own has no bridge.
+    changes={
+        **NIGHT_FIX.changes,
+        "organisation": {"sandbox": {"kind": "docker", "build_network": "host"}},
+    },
+)
+
+killed: list[str] = []
 
 
 async def test_lives_are_killed_around_box_save_and_push(
@@ -33,7 +51,6 @@ async def test_lives_are_killed_around_box_save_and_push(
     fate = EveryPoint.of(first.told)
     fate.left = {"work": type(fate.left["work"])(p for p in fate.left["work"] if p in HERE)}
     assert set(fate.left["work"]) == set(HERE)
-    kills = 0
     for n in range(4):
         if fate.done:
             break
@@ -41,12 +58,12 @@ async def test_lives_are_killed_around_box_save_and_push(
         fate.told = telling.told
         ending = await telling.to_the_end()
         fate.learn()
-        kills += telling.kills
+        killed.extend(["work"] * telling.kills)
         same(telling, ending, expected)
     assert fate.done, fate.left
     assert boxes(town) == [], "no box outlives its item"
     with capsys.disabled():
-        print(f"\nnight-fix: {kills} kills")
+        print(f"\nnight-fix: {len(killed)} kills")
 
 
 async def test_another_machine_goes_on_with_the_same_files(
@@ -65,4 +82,37 @@ async def test_another_machine_goes_on_with_the_same_files(
     telling.fate = fate
     same(telling, await telling.to_the_end(), expected)
     assert telling.kills == 1
+    killed.append("work")
     assert (tmp_path / "another" / "mirrors").is_dir(), "it did work there"
+
+
+@pytest.fixture
+def engine() -> Iterator[PrivateEngine]:
+    with PrivateEngine() as running:
+        yield running
+
+
+async def test_the_engine_dies_in_the_middle_of_a_makers_command_and_the_item_ends_alike(
+    town: Town, lives: Lives, engine: PrivateEngine
+) -> None:
+    """Its boxes die with it: the next try begins at the last saved state, in another one."""
+    _, expected = await unharmed_once(town, lives, NIGHT_FIX)
+    telling = Telling(town, lives, ENGINE, "night-engine", machine={"DOCKER_HOST": engine.host})
+    told = asyncio.create_task(telling.to_the_end())
+    under_way = await until("a maker's command", lambda: pytest_of(engine), 120)
+    await engine.kill()
+    await asyncio.to_thread(engine.start)
+    killed.append("engine")
+    same(telling, await told, expected)
+    assert telling.kills == 0, "nobody but the engine died"
+    rows = [r for r in await telling.store.ledger() if r.name == "workspace.run"]
+    assert rows[0].status == "failed", under_way
+    assert engine.boxes == [], "the box that was left behind is gone as well"
+
+
+def pytest_of(engine: PrivateEngine) -> list[str]:
+    return [line for line in engine.commands("maker") if "pytest" in line]
+
+
+def test_as_many_were_killed_as_is_said() -> None:
+    assert len(killed) >= FLOOR

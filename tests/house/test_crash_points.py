@@ -1,6 +1,7 @@
-"""Does every named crash point stand once in the code, and in the page that describes it?"""
+"""Does every named crash point stand once in the code, and in the page that describes it; and who is killed in CI?"""
 
 import ast
+import inspect
 import os
 import re
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from drivers.crash import POINTS, TRANSACTIONS, Doom
+from drivers.store.transactions import Transactions, writing
 from tests.house.test_house import PRODUCT, ROOT
+
+CHAOS = ROOT / "tests" / "chaos"
 
 
 def called(name: str) -> Counter[str]:
@@ -30,20 +34,48 @@ def called(name: str) -> Counter[str]:
 
 
 def test_each_point_stands_once_in_the_code() -> None:
-    transactions = called("writing") + called("write")
+    transactions = called("writing") + called("write") + called("around")
     around = {f"{side}-{name}" for name in TRANSACTIONS for side in ("before", "after")}
     assert {n: transactions[n] for n in TRANSACTIONS} == dict.fromkeys(TRANSACTIONS, 1)
     assert called("point") == dict.fromkeys(set(POINTS) - around, 1)
 
 
+def test_nothing_is_written_to_the_store_without_a_name() -> None:
+    for how in (writing, Transactions.write):
+        assert inspect.signature(how).parameters["named"].default is inspect.Parameter.empty
+    direct = [
+        str(path.relative_to(ROOT))
+        for folder in PRODUCT
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "write"
+        and getattr(node.value, "attr", "") == "_database"
+    ]  # fmt: skip
+    assert direct == ["drivers/store/transactions.py"]
+
+
 def test_each_point_is_described() -> None:
-    page = (ROOT / "tests" / "chaos" / "README.md").read_text()
+    page = (CHAOS / "README.md").read_text()
     told = set(re.findall(r"`([a-z-]+)`", page))
     assert [p for p in (*POINTS, *TRANSACTIONS) if p not in told and not _around(p)] == []
 
 
 def _around(point: str) -> bool:
     return point.partition("-")[2] in TRANSACTIONS
+
+
+def test_at_least_two_hundred_are_killed_and_the_page_says_how_many_of_whom() -> None:
+    floors = {
+        path.name: int(said[1])
+        for path in CHAOS.glob("test_*.py")
+        if (said := re.search(r"^FLOOR = (\d+)$", path.read_text(), re.MULTILINE))
+    }
+    page = (CHAOS / "README.md").read_text()
+    rows = re.findall(r"^\| \[`(test_\w+\.py)`\]\(\1\) \|.*\| (\d+) \|$", page, re.MULTILINE)
+    assert {name: int(said) for name, said in rows} == floors
+    assert sum(floors.values()) >= 200
+    assert sum(floors.values()) - floors["test_transactions.py"] >= 100, "in whole stories"
+    assert f"At least {sum(floors.values())} " in page
 
 
 def test_without_the_variable_nobody_listens() -> None:
