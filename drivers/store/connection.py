@@ -178,7 +178,7 @@ class Database:
     def _broken(self, error: Exception) -> StoreError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             return StoreError(
-                f"store '{self.path}' was held by another program for longer than {self._patience_s:,.0f} s, and "
+                f"store '{self.path}' was held by another program for longer than {self._patience_s:g} s, and "
                 f"nothing was written. Look what else has it open (`fuser -v {self.path}`), and end that."
             )
         return StoreError(

@@ -14,6 +14,11 @@ from tests.chaos.town import Town
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(600)]
 
+FLOOR = 11
+"""So many are killed here at least: the provider, the forge and Prefect's server, and lives that they let down."""
+
+killed: list[str] = []
+
 
 async def test_a_provider_that_dies_in_mid_answer_is_asked_again_and_both_are_counted(
     town: Town, lives: Lives
@@ -26,6 +31,7 @@ async def test_a_provider_that_dies_in_mid_answer_is_asked_again_and_both_are_co
     while len(town.charged()) == before:
         await asyncio.sleep(0.05)
     await town.kill("model")
+    killed.append("model")
     await town.back("model")
     same(telling, await told, expected)
     assert await unknown(telling) == 1
@@ -46,6 +52,7 @@ async def test_an_answer_that_is_cut_costs_what_it_costs_and_the_story_ends_alik
     telling = Telling(town, lives, TICKETS, name, fate, faults=(fault,))
     same(telling, await telling.to_the_end(), expected)
     assert telling.kills == bool(kill)
+    killed.extend(["life"] * telling.kills)
     assert await unknown(telling) == 1
 
 
@@ -60,6 +67,7 @@ async def test_a_heartbeat_that_was_stopped_ends_as_stopped(
         await telling.to_the_end()
     finally:
         town.no_faults()
+    killed.extend(["life"] * telling.kills)
     run = await telling.run()
     assert run.stop is not None
     assert (run.status, run.stop.reason, telling.kills) == ("closed", "refused_outside", 1)
@@ -88,5 +96,10 @@ async def test_a_server_that_dies_and_comes_back_changes_no_ending(
         if told.done():
             break
         await town.kill(name)
+        killed.append(name)
         await town.back(name)
     same(telling, await told, expected)
+
+
+def test_as_many_were_killed_as_is_said() -> None:
+    assert len(killed) >= FLOOR

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from governance.errors import Unavailable
 from governance.ports import Box
 from tests.drivers.sandbox.conftest import OpenBox
 
@@ -178,3 +179,12 @@ async def test_commands_of_one_box_take_turns(box: Box) -> None:
         *(box.run(f"echo {n}; sleep 0.1", timeout_s=10) for n in range(4))
     )
     assert [r.output for r in results] == [f"{n}\n" for n in range(4)]
+
+
+async def test_a_box_that_is_gone_is_unavailable_since_another_can_be_opened(
+    open_box: OpenBox,
+) -> None:
+    box = await open_box()
+    await box.close()
+    with pytest.raises(Unavailable):
+        await box.run("true", timeout_s=5)

@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,24 @@ def test_every_commit_reaches_the_disk(database: Database) -> None:
         return tuple(row[0] for row in rows if row is not None)
 
     assert database.write(pragmas).result(5) == ("wal", 2)
+
+
+def test_a_program_that_holds_the_file_for_too_long_is_told_of_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "d.db", _table, patience_s=0.2)
+    with closing(sqlite3.connect(tmp_path / "d.db", isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        told = r"store '.*d.db' was held by another program for longer than 0.2 s, and nothing was written"
+        with pytest.raises(StoreError, match=told):
+            database.write(_put(1)).result(5)
+        with pytest.raises(StoreError, match=told):
+            Database(tmp_path / "d.db", _table, patience_s=0.2)
+        assert database.read(_all).result(5) == []
+        foreign.execute("ROLLBACK")
+    assert database.write(_put(2)).result(5) == 1
+    assert database.read(_all).result(5) == [2]
+    database.close()
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
