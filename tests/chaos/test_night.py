@@ -114,5 +114,7 @@ def pytest_of(engine: PrivateEngine) -> list[str]:
     return [line for line in engine.commands("maker") if "pytest" in line]
 
 
-def test_as_many_were_killed_as_is_said() -> None:
+def test_as_many_were_killed_as_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{len(killed)} were killed")
     assert len(killed) >= FLOOR

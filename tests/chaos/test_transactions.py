@@ -133,5 +133,7 @@ async def test_a_program_that_knows_nothing_of_our_lock_is_waited_for(
     assert "done" in rows_of(place)["ledger"][0]
 
 
-def test_as_many_were_killed_as_is_said() -> None:
+def test_as_many_were_killed_as_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{len(killed)} were killed")
     assert len(killed) >= FLOOR
