@@ -3,7 +3,7 @@
 The call is told how often it was made before; that moves its clock.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -36,7 +36,7 @@ T = 10_000
 CALLED_OFF = Stop("cancelled", "a person said so")
 MANIFEST = "sha256:" + "b" * 64
 
-Act = Callable[[Path, int], Awaitable[object]]
+Act = Callable[[Path, int], Coroutine[Any, Any, object]]
 Told = Callable[[Story], Awaitable[object]]
 
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 MOST_TELLINGS = 15
 SEEDS = range(1, 9)
-FLOOR = 100
+FLOOR = 125
 """So many lives are killed here at least, of flow processes in the middle of a story."""
 ELSEWHERE = ("fail", "end", "advance", "push", "save", "box")
 """What these stories do not pass: it needs a failure (test_servers.py), or a sandbox (test_night.py)."""
