@@ -120,12 +120,6 @@ async def asked(story: Story, nth: int = 0) -> object:
     return await story.store.ask(card, notice={"kind": "card"}, fence=1)
 
 
-async def answered(story: Story, nth: int) -> object:
-    return await story.store.answer(
-        "c1", answer="approve", by="noor", reason="seen", now=4000 + nth
-    )
-
-
 async def diverged(story: Story) -> None:
     """Two rounds on record, and a person's word that the second begins anew."""
     for round in (1, 2):
@@ -150,12 +144,6 @@ async def looked(story: Story) -> object:
     return await story.store.intend(story.intent(0, usd(10), place=look, fence=0))
 
 
-async def given_up(story: Story, nth: int) -> object:
-    return await story.store.give_up(
-        ITEM, stop=Stop("lives", "too many died"), outcome={}, state="# given up", seen=1, now=9000 + nth
-    )  # fmt: skip
-
-
 async def dated(story: Story, nth: int = 0) -> object:
     return await story.store.calendar(LOOP, "0 6 * * * UTC once", since=5000 + nth)
 
@@ -166,14 +154,8 @@ async def tripped(story: Story, nth: int = 0) -> object:
     )
 
 
-async def unpaused(story: Story, nth: int) -> object:
-    return await story.store.resume(
-        LOOP, by="noor", reason="mended", state="# going", seen=2, now=7000 + nth
-    )
-
-
-async def first_release(directory: Path) -> None:
-    """A store as the first release left it."""
+async def with_first_tables(directory: Path) -> None:
+    """A store with the tables that stores began with, and no more."""
     path = directory / "store.db"
     Database(path, lambda sql: migrate(sql, sqlite.dialect(), MIGRATIONS[:1])).close()
 
@@ -209,7 +191,7 @@ CRASHED = Restart(f"{ITEM}-0-s1", "it crashed")
 DISPATCH = f"{LOOP}-{ITEM}-0"
 
 DEEDS: dict[str, Deed] = {
-    "prepare": Deed(first_release, brought_up_to_date),
+    "prepare": Deed(with_first_tables, brought_up_to_date),
     "pin": Deed(after(), plain("pin", "loop", LOOP, "name: triage", by="registry", now=900)),
     "open": Deed(after(), at(lambda story, _: opened(story))),
     "found": Deed(after(opened), at(lambda story, _: found(story))),
@@ -222,7 +204,9 @@ DEEDS: dict[str, Deed] = {
     "stop": Deed(after(*WORKING), plain("stop", ITEM, CALLED_OFF, now=1)),
     "ask": Deed(after(*WORKING), at(asked)),
     "posted": Deed(after(*WORKING, asked), plain("posted", ITEM, fence=1, now=4000)),
-    "answer": Deed(after(*WORKING, asked), at(answered)),
+    "answer": Deed(
+        after(*WORKING, asked), plain("answer", "c1", answer="approve", by="noor", reason="seen", now=4000)
+    ),
     "learned": Deed(after(*WORKING, asked), plain("learned", "c1", {"process": "gone"}, fence=1)),
     "begin-anew": Deed(
         after(*WORKING, diverged), plain("begin_anew", ITEM, 2, card="c9", fence=1, now=60)
@@ -233,14 +217,20 @@ DEEDS: dict[str, Deed] = {
     "sweep": Deed(after(*WORKING, admitted, asked), plain("sweep", 11_000)),
     "end-stuck": Deed(after(opened), plain("end_stuck", 6000)),
     "restart": Deed(after(*WORKING), plain("restart", ITEM, FLOW, "s1", CRASHED)),
-    "give-up": Deed(after(*WORKING, admitted), at(given_up)),
+    "give-up": Deed(
+        after(*WORKING, admitted),
+        plain("give_up", ITEM, stop=Stop("lives", "too many"), outcome={}, state="# given up", seen=1, now=9000),
+    ),
     "give-up-run": Deed(after(opened, looked), plain("give_up_run", RUN, stop=CALLED_OFF, now=9000)),
     "forget": Deed(after(*WORKING, admitted, done, asked, closed), plain("forget", 9001)),
     "calendar": Deed(after(), at(dated)),
     "deal-with": Deed(after(dated), plain("deal_with", LOOP, 9000, let_go=True, now=9000)),
     "deliver": Deed(after(), plain("deliver", LOOP, "d1", signed="s1", payload="{}", now=1)),
     "trip": Deed(after(*WORKING), at(tripped)),
-    "unpause": Deed(after(*WORKING, dated, tripped), at(unpaused)),
+    "unpause": Deed(
+        after(*WORKING, dated, tripped),
+        plain("resume", LOOP, by="noor", reason="mended", state="# going", seen=2, now=7000),
+    ),
     "correct": Deed(after(*WORKING), plain("correct", LOOP, "# no", seen=1, by="noor", now=7000)),
     "put-cap": Deed(after(opened), plain("put_cap", "run:r1:usd", RUN, 500, by="noor", now=7000)),
     "restored": Deed(backed_up, restored, whole=True),
