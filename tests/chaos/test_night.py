@@ -14,7 +14,8 @@ from tests.chaos.stories import NIGHT_FIX
 from tests.chaos.telling import Telling
 from tests.chaos.test_points import same, unharmed_once
 from tests.chaos.town import Town
-from tests.flows.farside import boxes, until
+from tests.chaos.truth import Ending
+from tests.flows.farside import boxes
 
 pytestmark = [
     pytest.mark.prefect,
@@ -99,7 +100,7 @@ async def test_the_engine_dies_in_the_middle_of_a_makers_command_and_the_item_en
     _, expected = await unharmed_once(town, lives, NIGHT_FIX)
     telling = Telling(town, lives, ENGINE, "night-engine", machine={"DOCKER_HOST": engine.host})
     told = asyncio.create_task(telling.to_the_end())
-    under_way = await until("a maker's command", lambda: pytest_of(engine), 120)
+    under_way = await at_work(engine, told)
     await engine.kill()
     await asyncio.to_thread(engine.start)
     killed.append("engine")
@@ -108,6 +109,14 @@ async def test_the_engine_dies_in_the_middle_of_a_makers_command_and_the_item_en
     rows = [r for r in await telling.store.ledger() if r.name == "workspace.run"]
     assert rows[0].status == "failed", under_way
     assert engine.boxes == [], "the box that was left behind is gone as well"
+
+
+async def at_work(engine: PrivateEngine, told: "asyncio.Task[Ending]") -> list[str]:
+    """What runs in the maker's box, once its command does."""
+    while not (running := await asyncio.to_thread(pytest_of, engine)):
+        assert not told.done(), told
+        await asyncio.sleep(0.05)
+    return running
 
 
 def pytest_of(engine: PrivateEngine) -> list[str]:
