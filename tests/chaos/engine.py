@@ -11,11 +11,15 @@ from pathlib import Path
 
 from demo.processes import Process
 
-IMAGE = "looprail/python:3.11"
+BASE, PREPARED = "looprail/python:3.11", "looprail/prepared"
 
 
 class PrivateEngine:
-    """A `dockerd` with its data in one directory and no network. A context manager: nothing of it is left behind."""
+    """A `dockerd` with its data in one directory. A context manager: nothing of it is left behind.
+
+    It has the machine's images and a network namespace of its own: one told to do without a bridge would take away the
+    machine's, and whatever it did about networks would be done to the machine's engine.
+    """
 
     def __init__(self) -> None:
         # Not below a test's own directory: the path of a socket is short.
@@ -25,7 +29,7 @@ class PrivateEngine:
     def __enter__(self) -> "PrivateEngine":
         self.start()
         try:
-            self._take_over(IMAGE)
+            self._take_over()
         except BaseException:
             self.__exit__()
             raise
@@ -47,7 +51,7 @@ class PrivateEngine:
         for stale in (self._home / "pid", self._home / "exec" / "containerd" / "containerd.pid"):
             stale.unlink(missing_ok=True)
         command = (
-            "dockerd", "--data-root", f"{self._home}/data", "--exec-root", f"{self._home}/exec",
+            "unshare", "--net", "dockerd", "--data-root", f"{self._home}/data", "--exec-root", f"{self._home}/exec",
             "--pidfile", f"{self._home}/pid", "--host", self.host, "--bridge", "none", "--iptables=false",
         )  # fmt: skip
         log = self._home / "dockerd.log"
@@ -67,15 +71,20 @@ class PrivateEngine:
         places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         return [place for place in places if Path(place).is_relative_to(self._home)]
 
-    def _take_over(self, image: str) -> None:
-        """Have an image of the machine's engine."""
-        saved = subprocess.Popen(("docker", "save", image), stdout=subprocess.PIPE)
+    def _take_over(self) -> None:
+        # Another test may take away an image of its own between the list and the copy.
+        assert any(self._took_over() for _ in range(3)), "the machine's images cannot be copied"
+
+    def _took_over(self) -> bool:
+        told = ("docker", "images", PREPARED, "--format", "{{.Repository}}:{{.Tag}}")
+        prepared = subprocess.run(told, capture_output=True, text=True, check=True).stdout.split()
+        saved = subprocess.Popen(("docker", "save", BASE, *prepared), stdout=subprocess.PIPE)
         with saved:
-            subprocess.run(
-                ("docker", "-H", self.host, "load", "--quiet"), stdin=saved.stdout, check=True,
+            loaded = subprocess.run(
+                ("docker", "-H", self.host, "load", "--quiet"), stdin=saved.stdout, check=False,
                 capture_output=True,
             )  # fmt: skip
-        assert saved.returncode == 0
+        return saved.returncode == loaded.returncode == 0
 
     def docker(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """One command of Docker's, to this engine."""

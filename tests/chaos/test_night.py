@@ -1,8 +1,7 @@
 """A red build is mended, pushed and merged although its lives are killed at every point of a sandbox and a delivery."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,6 @@ HERE = (
     "before-push", "after-push",
 )  # fmt: skip
 """Points that only a loop with a workspace and a delivery passes."""
-ENGINE = replace(
-    NIGHT_FIX,
-    name="night-engine",
-    # An engine of its own has no bridge.
-    changes={
-        **NIGHT_FIX.changes,
-        "organisation": {"sandbox": {"kind": "docker", "build_network": "host"}},
-    },
-)
 
 killed: list[str] = []
 
@@ -88,7 +78,9 @@ async def test_another_machine_goes_on_with_the_same_files(
 
 
 @pytest.fixture
-def engine() -> Iterator[PrivateEngine]:
+async def engine(town: Town, lives: Lives) -> AsyncIterator[PrivateEngine]:
+    """One that has what the story prepares."""
+    await unharmed_once(town, lives, NIGHT_FIX)
     with PrivateEngine() as running:
         yield running
 
@@ -98,7 +90,7 @@ async def test_the_engine_dies_in_the_middle_of_a_makers_command_and_the_item_en
 ) -> None:
     """Its boxes die with it: the next try begins at the last saved state, in another one."""
     _, expected = await unharmed_once(town, lives, NIGHT_FIX)
-    telling = Telling(town, lives, ENGINE, "night-engine", machine={"DOCKER_HOST": engine.host})
+    telling = Telling(town, lives, NIGHT_FIX, "night-engine", machine={"DOCKER_HOST": engine.host})
     told = asyncio.create_task(telling.to_the_end())
     under_way = await at_work(engine, told)
     await engine.kill()
