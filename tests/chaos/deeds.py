@@ -32,6 +32,7 @@ from tests.drivers.store.story import (
 )
 
 ITEM = short_id("i", LOOP, "test_a", RUN)
+CALL = Place(RUN, ITEM, 1, "lead", 0, 0)
 T = 10_000
 CALLED_OFF = Stop("cancelled", "a person said so")
 MANIFEST = "sha256:" + "b" * 64
@@ -99,13 +100,7 @@ async def admitted(story: Story, nth: int = 0) -> object:
 async def done(story: Story, nth: int = 0) -> object:
     proof = Evidence("verified", TREE, "passed", "verifier", "green")
     paid = settled(usd(30), now=3500 + nth * T, cost=30, tree=TREE, state=MANIFEST, evidence=(proof,))  # fmt: skip
-    return await story.store.done(story.place(0), 1, paid)
-
-
-async def failed(story: Story, nth: int) -> object:
-    return await story.store.fail(
-        story.place(0), 1, status="failed", error="unavailable", attributes={}, now=3500 + nth * T
-    )
+    return await story.store.done(CALL, 1, paid)
 
 
 async def recorded(story: Story, nth: int) -> object:
@@ -142,6 +137,11 @@ async def looked(story: Story) -> object:
     """A call of the heartbeat itself that is under way."""
     look = Place(RUN, RUN, 0, "look", 0, 0)
     return await story.store.intend(story.intent(0, usd(10), place=look, fence=0))
+
+
+async def handed_out_anew(story: Story, nth: int) -> object:
+    gone = await story.store.handed_out()
+    return await story.store.hand_out_anew(gone, now=7000 + nth)
 
 
 async def dated(story: Story, nth: int = 0) -> object:
@@ -188,7 +188,6 @@ def plain(method: str, *args: Any, **named: Any) -> Act:
 
 WORKING = (opened, found, claimed)
 CRASHED = Restart(f"{ITEM}-0-s1", "it crashed")
-DISPATCH = f"{LOOP}-{ITEM}-0"
 
 DEEDS: dict[str, Deed] = {
     "prepare": Deed(with_first_tables, brought_up_to_date),
@@ -199,7 +198,10 @@ DEEDS: dict[str, Deed] = {
     "advance": Deed(after(*WORKING), plain("advance", ITEM, fence=1, round=2, base="c" * 40, now=1)),
     "intend": Deed(after(*WORKING), at(admitted)),
     "done": Deed(after(*WORKING, admitted), at(done)),
-    "fail": Deed(after(*WORKING, admitted), at(failed)),
+    "fail": Deed(
+        after(*WORKING, admitted),
+        plain("fail", CALL, 1, status="failed", error="unavailable", attributes={}, now=3500),
+    ),
     "record": Deed(after(*WORKING), at(recorded)),
     "stop": Deed(after(*WORKING), plain("stop", ITEM, CALLED_OFF, now=1)),
     "ask": Deed(after(*WORKING), at(asked)),
@@ -213,7 +215,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "close": Deed(after(*WORKING), at(closed)),
     "end": Deed(after(opened), plain("end_run", RUN, stop=CALLED_OFF, now=2000)),
-    "sent": Deed(after(opened, found), plain("sent", "dispatch", DISPATCH, now=50, flow_run="f")),
+    "sent": Deed(after(opened, found), plain("sent", "dispatch", f"{LOOP}-{ITEM}-0", now=50, flow_run="f")),
     "sweep": Deed(after(*WORKING, admitted, asked), plain("sweep", 11_000)),
     "end-stuck": Deed(after(opened), plain("end_stuck", 6000)),
     "restart": Deed(after(*WORKING), plain("restart", ITEM, FLOW, "s1", CRASHED)),
@@ -222,11 +224,14 @@ DEEDS: dict[str, Deed] = {
         plain("give_up", ITEM, stop=Stop("lives", "too many"), outcome={}, state="# given up", seen=1, now=9000),
     ),
     "give-up-run": Deed(after(opened, looked), plain("give_up_run", RUN, stop=CALLED_OFF, now=9000)),
+    "kept-house": Deed(after(), plain("kept_house", "flow-9", now=9000)),
+    "hand-out-anew": Deed(after(*WORKING, admitted), at(handed_out_anew)),
     "forget": Deed(after(*WORKING, admitted, done, asked, closed), plain("forget", 9001)),
     "calendar": Deed(after(), at(dated)),
     "deal-with": Deed(after(dated), plain("deal_with", LOOP, 9000, let_go=True, now=9000)),
     "deliver": Deed(after(), plain("deliver", LOOP, "d1", signed="s1", payload="{}", now=1)),
     "trip": Deed(after(*WORKING), at(tripped)),
+    "switch-off": Deed(after(*WORKING, tripped), plain("switch_off", LOOP, 1, ("s1",))),
     "unpause": Deed(
         after(*WORKING, dated, tripped),
         plain("resume", LOOP, by="noor", reason="mended", state="# going", seen=2, now=7000),
