@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ UNPRIVILEGED = "nobody"
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
+def postgres() -> Generator[str]:
     """The URL of an empty database, as Prefect's server is told of it; its server ends with the block."""
     with tempfile.TemporaryDirectory(prefix="looprail-postgres-") as place:
         home, port, password = Path(place), free_port(), secrets.token_urlsafe(12)

@@ -1,6 +1,6 @@
 """What becomes of open work whose flow runs are gone because Prefect's database was lost?
 
-Source: docs/decisions/0028-who-kept-house-last.md
+Source: docs/decisions/0027-who-kept-house-last.md
 """
 
 from collections.abc import Sequence

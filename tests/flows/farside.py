@@ -102,7 +102,7 @@ def boxes(world: DemoWorld) -> list[str]:
 
 
 SOON_S = 150.0
-"""Prefect 3.8.8 on SQLite keeps everybody waiting for a minute now and then (research: a leaked transaction)."""
+"""Prefect 3.8.8 on SQLite keeps everybody waiting for a minute now and then, whichever worker asks."""
 
 
 async def until(what: str, ask: Callable[[], Any], timeout_s: float = SOON_S) -> Any:
