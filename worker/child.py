@@ -6,6 +6,7 @@ import runpy
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 WARM = (
     "prefect.cli", "prefect.engine", "prefect.flow_engine", "prefect.workers.process", "anthropic", "httpx2",
