@@ -47,7 +47,7 @@ def _leave() -> None:
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
 
 
-def _settings():
+def _settings() -> AbstractContextManager[object]:
     """Prefect's settings as this environment has them; those read by the fork server are the worker's."""
     from prefect.context import SettingsContext, get_settings_context
     from prefect.settings import Settings
