@@ -26,11 +26,19 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 
 from worker.child import WARM, run
 
+SHORT = 60
+"""Bytes of a temporary directory's name that leave room below it for a socket's, which has at most 107."""
+
 
 def warm_up() -> None:
     """Start the fork server of this process, which ends with it; that it imports takes seconds of its own."""
     multiprocessing.set_forkserver_preload(list(WARM))
-    forkserver.ensure_running()
+    named = tempfile.gettempdir()
+    try:
+        tempfile.tempdir = named if len(os.fsencode(named)) <= SHORT else "/tmp"
+        forkserver.ensure_running()
+    finally:
+        tempfile.tempdir = named
 
 
 class WarmStarter:

@@ -21,11 +21,10 @@ from tests.flows.farside import until
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PER_PROCESS = {
-    "PREFECT__FLOW_RUN_ID",
-    "PREFECT__CONTROL_PORT",
-    "PREFECT__CONTROL_TOKEN",
-    "TRACEPARENT",
-}
+    "PREFECT__FLOW_RUN_ID", "PREFECT__DEPLOYMENT_ID", "PREFECT__DEPLOYMENT_NAME", "PREFECT__CONTROL_PORT",
+    "PREFECT__CONTROL_TOKEN", "TRACEPARENT",
+}  # fmt: skip
+"""What differs from run to run, and between the two deployments."""
 COLD = f"{sys.executable} -m prefect.engine"
 
 
@@ -52,10 +51,14 @@ class Pool:
         (home / "prefect.yaml").write_text(yaml.safe_dump(told))
         self.prefect("work-pool", "create", "loops", "--type", "looprail")
         self.prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(home / "prefect.yaml"))
+        # Too long for the name of a socket: the fork server's must not lie there.
+        temporary = home / ("t" * 90)
+        temporary.mkdir()
         environment = {
             **server.whole_environment,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "OF_THE_WORKER": "told",
+            "TMPDIR": str(temporary),
         }
         command = (program("prefect"), "worker", "start", "--pool", "loops")
         self.worker = Process("worker", command, log=home / "worker.log", env=environment, cwd=home)
@@ -71,7 +74,7 @@ class Pool:
         """Fire it; the flow run, and where it says what it found."""
         said = self.home / f"{how}-{act}.json"
         run = self.api.trigger(f"probe/{how}", {"said": str(said), "act": act})
-        await until("what it found", lambda: said.exists() and said.read_text(), 60)
+        await until("what it found", lambda: said.exists() and said.read_text())
         if ends:
             await self.end(run)
         return run, said
@@ -80,7 +83,7 @@ class Pool:
         """Its final state."""
         final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
         now = lambda: self.api.flow_run(run)["state"]  # noqa: E731
-        return await until("its end", lambda: now() if now()["type"] in final else None, 60)
+        return await until("its end", lambda: now() if now()["type"] in final else None)
 
 
 @pytest.fixture(scope="module")
