@@ -130,7 +130,8 @@ def test_an_effect_that_may_be_on_its_way_takes_no_answer_yet(morning: Filled):
                 "UPDATE cards SET not_before = :at, seal = NULL WHERE card = :card",
                 at=later,
                 card=card.card,
-            )
+            ),
+            "answer",
         )
     )
     done = morning.run("approve", card.card)

@@ -45,8 +45,18 @@ class Wire:
         self._port = port
         self.heard = bytearray()
         self.delay_s = SLOW_S
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    async def cut(self) -> None:
+        """End every connection that is still carried."""
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
         server, out = await asyncio.open_connection("127.0.0.1", self._port)
 
         async def there() -> None:
@@ -62,7 +72,11 @@ class Wire:
                 writer.write(chunk)
             writer.close()
 
-        await asyncio.gather(there(), back(), return_exceptions=True)
+        try:
+            await asyncio.gather(there(), back(), return_exceptions=True)
+        finally:
+            out.close()
+            writer.close()
 
 
 @asynccontextmanager
@@ -72,6 +86,7 @@ async def slow_http(served: Served) -> AsyncIterator[tuple[McpConnector, Wire]]:
     port = proxy.sockets[0].getsockname()[1]
     async with proxy, McpConnector.http("slow", f"http://127.0.0.1:{port}/mcp") as connector:
         yield connector, wire
+    await wire.cut()
 
 
 @pytest.mark.parametrize("mode", MODES, ids=" ".join)

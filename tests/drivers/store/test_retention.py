@@ -111,7 +111,7 @@ async def years(story: Story, *, items: int, entries: int) -> None:
                     {**dict(entry), "key": f"i{n}-{step}", "owner": f"i{n}", "step": step},
                 )
 
-    await story.store.write(copied)
+    await story.store.write(copied, "found")
 
 
 def _insert(sql: Sql, table: str, row: Any) -> None:
