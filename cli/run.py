@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from governance.parts import Json
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+
+COMES_UP_S = 20.0
+"""So long a worker that was started in another shell may take to be known."""
 
 _EXAMPLE = """\b
 $ loops run night-fix
@@ -109,18 +113,29 @@ async def _not_deployed(client: "PrefectClient", loop: str) -> str:
 
 
 async def _someone_polls(client: "PrefectClient", pool: str) -> None:
-    """Raises `click.ClickException`: nobody would take the run up."""
-    from prefect.client.schemas.objects import WorkerStatus
+    """Wait for a worker that has only just been started.
 
+    Raises `click.ClickException`: nobody would take the run up.
+    """
     start = f"Start one: `prefect worker start --pool {pool}`."
     if (await client.read_work_pool(pool)).is_paused:
         raise click.ClickException(
             f"work pool {pool!r} is paused; nothing was fired. "
             f"Resume it: `prefect work-pool resume {pool}`."
         )
-    workers = await client.read_workers_for_work_pool(pool)
-    if not any(w.status == WorkerStatus.ONLINE for w in workers):
-        gone = f" ({len(workers):,} known, none online)" if workers else ""
+    until = time.monotonic() + COMES_UP_S
+    while not (online := await _online(client, pool))[0] and time.monotonic() < until:
+        await asyncio.sleep(0.5)
+    if not online[0]:
+        gone = f" ({online[1]:,} known, none online)" if online[1] else ""
         raise click.ClickException(
             f"no worker polls work pool {pool!r}{gone}; nothing was fired. {start}"
         )
+
+
+async def _online(client: "PrefectClient", pool: str) -> tuple[int, int]:
+    """How many workers of the pool are online, of how many known."""
+    from prefect.client.schemas.objects import WorkerStatus
+
+    workers = await client.read_workers_for_work_pool(pool)
+    return sum(w.status == WorkerStatus.ONLINE for w in workers), len(workers)
