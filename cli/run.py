@@ -123,17 +123,21 @@ async def _someone_polls(client: "PrefectClient", pool: str) -> None:
             f"work pool {pool!r} is paused; nothing was fired. "
             f"Resume it: `prefect work-pool resume {pool}`."
         )
+    online, known = await _workers(client, pool)
+    if not online:
+        click.echo(f"waiting for a worker of work pool {pool!r} …", err=True)
     until = time.monotonic() + COMES_UP_S
-    while not (online := await _online(client, pool))[0] and time.monotonic() < until:
+    while not online and time.monotonic() < until:
         await asyncio.sleep(0.5)
-    if not online[0]:
-        gone = f" ({online[1]:,} known, none online)" if online[1] else ""
+        online, known = await _workers(client, pool)
+    if not online:
+        gone = f" ({known:,} known, none online)" if known else ""
         raise click.ClickException(
             f"no worker polls work pool {pool!r}{gone}; nothing was fired. {start}"
         )
 
 
-async def _online(client: "PrefectClient", pool: str) -> tuple[int, int]:
+async def _workers(client: "PrefectClient", pool: str) -> tuple[int, int]:
     """How many workers of the pool are online, of how many known."""
     from prefect.client.schemas.objects import WorkerStatus
 

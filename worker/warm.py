@@ -53,10 +53,9 @@ class WarmStarter:
         self, flow_run: FlowRun, task_status: TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Until the process has ended; its handle is told as soon as it has begun."""
-        port, token = self._control.register(flow_run.id)
         process = multiprocessing.get_context("forkserver").Process(
             target=run,
-            args=(self._environment(flow_run, port, token), str(self._directory)),
+            args=(self._environment(flow_run), str(self._directory)),
             kwargs={"name": f"run-{flow_run.id}"[:15], "shown": self._configuration.stream_output},
         )
         try:
@@ -67,7 +66,7 @@ class WarmStarter:
         task_status.started(ProcessHandle(process))  # pyright: ignore[reportArgumentType]
         await _ended(process)
 
-    def _environment(self, flow_run: FlowRun, port: int, token: str) -> dict[str, str]:
+    def _environment(self, flow_run: FlowRun) -> dict[str, str]:
         """What a process of Prefect's own worker would find."""
         return sanitize_subprocess_env(
             {
@@ -76,10 +75,18 @@ class WarmStarter:
                 **get_current_settings().to_environment_variables(exclude_unset=True),
                 "PREFECT__FLOW_RUN_ID": str(flow_run.id),
                 "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
-                "PREFECT__CONTROL_PORT": str(port),
-                "PREFECT__CONTROL_TOKEN": token,
+                **self._control_session(flow_run),
             }
         )
+
+    def _control_session(self, flow_run: FlowRun) -> dict[str, str]:
+        """How the process hears that it is to be cancelled, before it is killed."""
+        try:
+            port, token = self._control.register(flow_run.id)
+        except RuntimeError:
+            # The worker could bind no listener: then it is only killed, as by Prefect's own worker.
+            return {}
+        return {"PREFECT__CONTROL_PORT": str(port), "PREFECT__CONTROL_TOKEN": token}
 
 
 async def _ended(process: ForkServerProcess) -> None:

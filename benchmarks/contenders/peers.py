@@ -50,11 +50,11 @@ def agent_of(told: Assignment, look: Look, *capabilities: Any) -> Agent:
 
 
 async def converse(agent: Agent, steps: int, conversations: int, meter: Meter | None) -> None:
-    """All conversations of one run."""
+    """All conversations of one run, each another one: a cache by inputs would answer the same one again."""
     if meter:
         meter.begin()
-    for _ in range(conversations):
-        await agent.run(brief(steps), usage_limits=NO_LIMIT)
+    for n in range(conversations):
+        await agent.run(f"{brief(steps)} Conversation {n + 1}.", usage_limits=NO_LIMIT)
 
 
 def plain(told: Assignment, look: Look) -> Run:

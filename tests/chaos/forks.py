@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from demo.world import ROOT
 from drivers import crash
+from tests.chaos.child import live
 from tests.chaos.deeds import DEEDS
 
 
@@ -82,24 +84,14 @@ def main() -> None:
         if "pid" in order:
             answer = os.waitstatus_to_exitcode(os.waitpid(order["pid"], 0)[1])
         else:
-            answer = os.fork() or _do(order)
+            answer = os.fork() or live(partial(_do, order))
         print(answer, flush=True)
 
 
-def _do(order: dict[str, Any]) -> int:
-    code = 1
-    try:
-        if order["doom"]:
-            crash.listen(crash.Doom(order["doom"]))
-        asyncio.run(DEEDS[order["deed"]].act(Path(order["directory"]), order["nth"]))
-        code = 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def _do(order: dict[str, Any]) -> None:
+    if order["doom"]:
+        crash.listen(crash.Doom(order["doom"]))
+    asyncio.run(DEEDS[order["deed"]].act(Path(order["directory"]), order["nth"]))
 
 
 if __name__ == "__main__":

@@ -79,17 +79,28 @@ async def test_it_is_made_whole_or_not_at_all_and_whoever_follows_ends_alike(
         assert files_of(place) == files, point
 
 
+async def about_to_settle(home: Path) -> Path:
+    """A store with an effect that was admitted and is not done."""
+    place = home / "place"
+    place.mkdir()
+    await DEEDS["done"].before(place)
+    return place
+
+
+def one_inside_and_one_behind(forks: Forks, place: Path) -> tuple[int, int]:
+    """A process that has stopped inside a transaction, and one that wants to write."""
+    stopped = forks.start("done", place, doom="in-commit:1:stop")
+    until_stopped(stopped)
+    return stopped, forks.start("put-cap", place)
+
+
 async def test_one_that_stands_still_inside_a_transaction_holds_the_others_up_and_loses_nothing(
     forks: Forks, tmp_path: Path
 ) -> None:
     """The kernel gives its lock back when it dies; while it is stopped nobody can know whether it will go on."""
-    place = tmp_path / "place"
-    place.mkdir()
-    await DEEDS["done"].before(place)
+    place = await about_to_settle(tmp_path)
     before = rows_of(place)
-    stopped = forks.start("done", place, doom="in-commit:1:stop")
-    until_stopped(stopped)
-    waiting = forks.start("put-cap", place)
+    stopped, waiting = one_inside_and_one_behind(forks, place)
     assert not has_ended(waiting, 0.5)
     assert rows_of(place) == before, "it is read meanwhile"
     os.kill(stopped, signal.SIGCONT)
@@ -103,12 +114,8 @@ async def test_one_that_stands_still_inside_a_transaction_holds_the_others_up_an
 async def test_one_that_is_killed_inside_a_transaction_lets_those_who_wait_in_at_once(
     forks: Forks, tmp_path: Path
 ) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    await DEEDS["done"].before(place)
-    stopped = forks.start("done", place, doom="in-commit:1:stop")
-    until_stopped(stopped)
-    waiting = forks.start("put-cap", place)
+    place = await about_to_settle(tmp_path)
+    stopped, waiting = one_inside_and_one_behind(forks, place)
     assert not has_ended(waiting, 0.2)
     os.kill(stopped, signal.SIGKILL)
     assert [forks.ended(pid) for pid in (stopped, waiting)] == [-signal.SIGKILL, 0]
@@ -121,9 +128,7 @@ async def test_one_that_is_killed_inside_a_transaction_lets_those_who_wait_in_at
 async def test_a_program_that_knows_nothing_of_our_lock_is_waited_for(
     forks: Forks, tmp_path: Path
 ) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    await DEEDS["done"].before(place)
+    place = await about_to_settle(tmp_path)
     with closing(sqlite3.connect(place / "store.db", isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         waiting = forks.start("done", place)

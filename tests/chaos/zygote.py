@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from drivers import crash
 from flows.heartbeat import heartbeat
 from flows.housekeeping import housekeeping
 from flows.work import work
+from tests.chaos.child import live
 
 FLOWS: dict[str, Any] = {"heartbeat": heartbeat, "work": work, "housekeeping": housekeeping}
 
@@ -61,20 +63,12 @@ def main() -> None:
 
 def _fork(order: dict[str, Any]) -> int:
     pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        _begin(order)
-        asyncio.run(_live(order))
-        code = 0
-    except BaseException:
-        import traceback
+    return pid or live(partial(_child, order))
 
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+
+def _child(order: dict[str, Any]) -> None:
+    _begin(order)
+    asyncio.run(_live(order))
 
 
 def _begin(order: dict[str, Any]) -> None:

@@ -8,18 +8,24 @@ from typing import Any
 
 import pytest
 
-from governance.records import Outgoing
+from governance.records import ItemRow, Outgoing
 from tasks.outbox import drain
 from tests.drivers.store.story import Story, card_for, store_in
+
+
+async def found_in(directory: Path) -> tuple[Story, ItemRow]:
+    """A store there, and an item in its inbox."""
+    told = Story(store_in(directory))
+    await told.open_run()
+    (item,) = await told.find("a")
+    return told, item
 
 
 async def test_a_notice_that_several_drains_find_at_once_is_sent_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOPRAIL_HOME", str(tmp_path / "home"))
-    told = Story(store_in(tmp_path))
-    await told.open_run()
-    (item,) = await told.find("a")
+    told, item = await found_in(tmp_path)
     await told.claim(item.item)
     await told.store.ask(card_for(told.intent(1)), notice={"card": "c1"}, fence=1)
     dispatch = next(d for d in await told.store.outbox() if d.kind == "dispatch")
@@ -43,9 +49,7 @@ async def test_an_item_whose_card_was_changed_is_not_woken_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOPRAIL_HOME", str(tmp_path / "home"))
-    told = Story(store_in(tmp_path))
-    await told.open_run()
-    (item,) = await told.find("a")
+    told, item = await found_in(tmp_path)
     await told.store.sent("dispatch", f"{item.loop}-{item.item}-0", now=1, flow_run="flow-1")
     await told.claim(item.item)
     card = card_for(told.intent(1))
