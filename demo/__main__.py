@@ -32,6 +32,7 @@ def main() -> int:
         asyncio.run(require_isolation())
         return _in_a_world(console, told.loop, told.auto)
     except KeyboardInterrupt:
+        INTERRUPTS.over()
         console.print("\nStopped; nothing is left running.")
         return 130
     except (LoopError, RuntimeError, TimeoutError) as error:

@@ -18,6 +18,11 @@ class Interrupts:
         for number in _SIGNALS:
             signal.signal(number, self._arrived)
 
+    def over(self) -> None:
+        """From now on they are ignored: on its way out Python would take its handlers away and die of one."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     @contextmanager
     def held(self) -> Generator[None]:
         """Whole or not at all: an interrupt that arrives within takes effect at its end."""

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
 
+from demo.prefect_api import PrefectApi
 from demo.world import DemoWorld
 from governance.records import ItemRow
 from tests.flows.farside import ended, merges, propose, requests, spoken, to_the_card, until
@@ -37,12 +39,11 @@ async def unanswered(world: DemoWorld) -> tuple[ItemRow, int]:
 
 def send(world: DemoWorld, item: ItemRow, form: dict[str, str]) -> str:
     """One form as the UI sends it: `ACCEPT`, `REJECT`, `ABORT`, or the status of an HTTP refusal."""
-    user, _, password = world.keys.prefect.partition(":")
-    answer = httpx.post(
-        f"{world.api_url}/flow_runs/{item.flow_run}/resume", json={"run_input": form},
-        auth=(user, password), timeout=60,
-    )  # fmt: skip
-    return str(answer.json()["status"] if answer.is_success else answer.status_code)
+    with closing(PrefectApi(world.api_url, world.keys.prefect)) as api:
+        try:
+            return str(api.resume(str(item.flow_run), form)["status"])
+        except httpx.HTTPStatusError as refused:
+            return str(refused.response.status_code)
 
 
 async def test_a_reject_stops_the_item_and_nothing_is_merged(world: DemoWorld):

@@ -52,7 +52,7 @@ _LISTEN = (
 def main() -> None:
     user, *private = sys.argv[1:]
     _lay_out()
-    threading.Thread(target=_answer_names, daemon=True).start()
+    threading.Thread(target=_answer_names, args=(_resolver(),), daemon=True).start()
     by_machine = [name for name, host in {**OUTSIDE, **OURS}.items() if _connects(host)]
     if socket.gethostbyname(KNOWN) == OUTSIDE["public"]:
         by_machine.append("names")
@@ -86,7 +86,8 @@ def _lay_out() -> None:
     ):  # fmt: skip
         subprocess.run(words, check=True)
     _listener()
-    _stand_in("/etc/resolv.conf", f"nameserver {RESOLVER}\n")
+    # A busy machine may be slow to answer: ask ten times, a second apart.
+    _stand_in("/etc/resolv.conf", f"nameserver {RESOLVER}\noptions timeout:1 attempts:10\n")
     # As udev has it where it runs: a way out of a namespace of one's own is anybody's.
     with tempfile.TemporaryDirectory() as place:
         tun = Path(place, "tun")
@@ -124,10 +125,14 @@ def _listener(*prefix: str) -> int:
     return process.pid
 
 
-def _answer_names() -> None:
-    """Every question has one answer: the public address."""
+def _resolver() -> socket.socket:
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((RESOLVER, 53))
+    return server
+
+
+def _answer_names(server: socket.socket) -> None:
+    """Every question has one answer: the public address."""
     while True:
         asked, whom = server.recvfrom(512)
         end = asked.index(b"\0", 12) + 5
