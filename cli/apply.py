@@ -106,12 +106,12 @@ def apply(root: Path, name: str | None, as_json: bool) -> None:
     by = claimed(name)
     registry, store = load_registry(root), open_cli_store().store
     with reaching_prefect():
-        told = asyncio.run(_apply(registry, store, by))
+        told = asyncio.run(apply_registry(registry, store, by))
     _show(told, as_json=as_json, dry=False)
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What changes, and every limit that then holds."""
 
     rules: tuple[PlannedRule, ...]
@@ -119,23 +119,24 @@ class _Told:
     effective: tuple[Effective, ...]
 
 
-async def _look(registry: Registry, store: Store) -> _Told:
+async def _look(registry: Registry, store: Store) -> Told:
     in_force = await store.rules()
-    return _Told(
+    return Told(
         plan_rules(registry.budgets, in_force),
         await put_in_force(dry=True),
         effective(registry, in_force),
     )
 
 
-async def _apply(registry: Registry, store: Store, by: str) -> _Told:
+async def apply_registry(registry: Registry, store: Store, by: str) -> Told:
+    """Put it all in force, rules in one transaction, and say what that changed."""
     planned = plan_rules(registry.budgets, await store.rules())
     await store.put_rules(registry.budgets, by=by, now=now_ms())
     automations = await put_in_force()
-    return _Told(planned, automations, effective(registry, await store.rules()))
+    return Told(planned, automations, effective(registry, await store.rules()))
 
 
-def _show(told: _Told, *, as_json: bool, dry: bool) -> None:
+def _show(told: Told, *, as_json: bool, dry: bool) -> None:
     if as_json:
         found = {name: [one.as_json() for one in rows] for name, rows in vars(told).items()}
         click.echo(json.dumps(found, indent=2))

@@ -85,7 +85,9 @@ def _overshot(told: Json) -> tuple[str, str]:
     budget, window = str(told["budget"]), str(told["window"])
 
     def say(amount: object) -> str:
-        return f"{usd(int(str(amount))):.6f} USD" if budget.endswith(":usd") else f"{amount:,} tokens"
+        return (
+            f"{usd(int(str(amount))):.6f} USD" if budget.endswith(":usd") else f"{amount:,} tokens"
+        )
 
     over = int(told["paid"]) - int(told["held"])
     return (

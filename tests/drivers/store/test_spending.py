@@ -85,7 +85,9 @@ async def test_a_changed_limit_holds_for_a_window_that_has_begun_and_a_rule_that
     await admitted(story, 2)
     await in_force(story, {"name": "all", "usd": 6})
     assert isinstance(await story.store.intend(call(story, 3)), Refused)
-    said = [(row["who"], row["what"], row["subject"]) for row in reversed(await story.store.audit())]
+    said = [
+        (row["who"], row["what"], row["subject"]) for row in reversed(await story.store.audit())
+    ]
     assert [s for s in said if s[2] == "all"] == [
         ("claimed: noor", "budget rule in force", "all"), ("claimed: noor", "budget rule in force", "all"),
         ("claimed: noor", "budget rule gone", "all"), ("claimed: noor", "budget rule in force", "all"),
