@@ -1,30 +1,46 @@
-"""How does Prefect come to watch for what no process of ours can report?"""
+"""What does `loops apply` put in force, and what would change if it ran now?
+
+Two things: the rules about spending, which every process reads from the store with each call, and what Prefect watches
+for because no process of ours can report it.
+"""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cli.names import claimed
+from cli.rules import Effective, PlannedRule, effective, plan_rules, table
 from cli.server import address, reaching_prefect
-from cli.source import json_option
+from cli.source import json_option, load_registry, registry_option
+from cli.store import open_cli_store
 from cli.watches import OWNER, differences, watches
+from cli.words import now_ms
+from governance.memory import Store
 from governance.parts import Json
+from governance.registry import Registry
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
-_EXAMPLE = """\b
-$ loops apply --dry-run
-looprail: a process fell silent: would be installed
-$ loops apply
-looprail: a process fell silent: installed
-$ loops apply
+_PLAN = """\b
+$ loops plan
+budget rule platform-day: would be updated
+  usd: 40 becomes 50
 looprail: a process fell silent: in force
+...
+$ loops plan --json | jq '.rules[] | select(.change != "none")'
+"""
+_APPLY = """\b
+$ loops apply --as noor@northwind.example
+budget rule platform-day: updated
+  usd: 40 becomes 50
+looprail: a process fell silent: installed
 $ loops apply --json
-[{"automation": "looprail: a process fell silent", "change": "none", "paused": false, "fields": []}]
 """
 Change = Literal["install", "update", "remove", "none"]
 _WORDS: dict[Change, tuple[str, str]] = {
@@ -56,28 +72,85 @@ class Planned:
         return "\n".join((said, *(f"  {field}" for field in self.fields)))
 
 
-@click.command(epilog=_EXAMPLE)
-@click.option("--dry-run", "dry", is_flag=True, help="Change nothing; show what would change.")
+@click.command(epilog=_PLAN)
+@registry_option
 @json_option
-def apply(dry: bool, as_json: bool) -> None:
-    """Install in Prefect what it must watch for, or bring it up to date.
+def plan(root: Path, as_json: bool) -> None:
+    """Show what `loops apply` would change, and what then limits each loop. Changes nothing.
 
-    One automation: a run of housekeeping, of another service or of a heartbeat whose process fell
-    silent together with its worker is called crashed, so that it does not keep the next from
-    starting. Do this once for a server, and after an upgrade.
-
-    Only what this command installed is updated or removed, and it may be repeated. An automation
-    that a person paused stays paused.
+    Every rule of registry/budgets.yaml against what is in force, field by field; then every limit
+    that each loop meets, and who set it. Exit code 2 when the registry is wrong.
     """
+    registry, store = load_registry(root), open_cli_store().store
     with reaching_prefect():
-        planned = asyncio.run(put_in_force(dry=dry))
+        told = asyncio.run(_look(registry, store))
+    _show(told, as_json=as_json, dry=True)
+
+
+@click.command(epilog=_APPLY)
+@registry_option
+@click.option("--as", "name", help="Who says so; the user of this machine by default.")
+@json_option
+def apply(root: Path, name: str | None, as_json: bool) -> None:
+    """Put the registry's rules about spending in force, and what Prefect watches for.
+
+    Rules hold from the next call on, for every process and for windows that have begun; all of them
+    change in one transaction, or none where one is wrong. Each change is on record with who made it.
+    `loops plan` shows it before.
+
+    Prefect gets one automation: a run of housekeeping, of another service or of a heartbeat whose
+    process fell silent together with its worker is called crashed, so that it does not keep the next
+    from starting. Only what this command installed is updated or removed, and an automation that a
+    person paused stays paused. It may be repeated: do so once for a server, and after an upgrade.
+    """
+    by = claimed(name)
+    registry, store = load_registry(root), open_cli_store().store
+    with reaching_prefect():
+        told = asyncio.run(apply_registry(registry, store, by))
+    _show(told, as_json=as_json, dry=False)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What changes, and every limit that then holds."""
+
+    rules: tuple[PlannedRule, ...]
+    automations: "tuple[Planned, ...]"
+    effective: tuple[Effective, ...]
+
+
+async def _look(registry: Registry, store: Store) -> Told:
+    in_force = await store.rules()
+    return Told(
+        plan_rules(registry.budgets, in_force),
+        await put_in_force(dry=True),
+        effective(registry, in_force),
+    )
+
+
+async def apply_registry(registry: Registry, store: Store, by: str) -> Told:
+    """Put it all in force, rules in one transaction, and say what that changed."""
+    planned = plan_rules(registry.budgets, await store.rules())
+    await store.put_rules(registry.budgets, by=by, now=now_ms())
+    automations = await put_in_force()
+    return Told(planned, automations, effective(registry, await store.rules()))
+
+
+def _show(told: Told, *, as_json: bool, dry: bool) -> None:
     if as_json:
-        click.echo(json.dumps([p.as_json() for p in planned], indent=2))
+        found = {name: [one.as_json() for one in rows] for name, rows in vars(told).items()}
+        click.echo(json.dumps(found, indent=2))
         return
-    for one in planned:
+    for rule in told.rules:
+        click.echo(f"budget rule {rule.rule}: {_WORDS[rule.change][0 if dry else 1]}")
+        for field in rule.fields:
+            click.echo(f"  {field}")
+    for one in told.automations:
         click.echo(one.line(dry=dry))
     if dry:
-        click.echo(f"Nothing was changed at {address()}.")
+        click.echo(f"Nothing was changed, neither in the store nor at {address()}.")
+    if told.effective:
+        click.echo(f"\n{table(told.effective)}")
 
 
 async def put_in_force(*, dry: bool = False) -> tuple[Planned, ...]:
@@ -85,14 +158,14 @@ async def put_in_force(*, dry: bool = False) -> tuple[Planned, ...]:
     from prefect import get_client
 
     async with get_client() as client:
-        planned = plan(watches(), await _installed(client))
+        planned = differing(watches(), await _installed(client))
         if not dry:
             for one in planned:
                 await _do(client, one)
     return planned
 
 
-def plan(wanted: Sequence[Json], installed: Sequence[Json]) -> tuple[Planned, ...]:
+def differing(wanted: Sequence[Json], installed: Sequence[Json]) -> tuple[Planned, ...]:
     """What is to be done, by name; of two installed under one name the second goes."""
     by_name: dict[str, Json] = {}
     planned: list[Planned] = []

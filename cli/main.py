@@ -18,7 +18,11 @@ COMMANDS = {
     ),
     "show": ("cli.show:show", "Show one loop: its limits, its rules, what each agent can touch."),
     "render": ("cli.render:render", "Write prefect.yaml, the deployments of all loops."),
-    "apply": ("cli.apply:apply", "Have Prefect watch for processes that fell silent."),
+    "plan": ("cli.apply:plan", "Show what apply would change, and what limits each loop."),
+    "apply": (
+        "cli.apply:apply",
+        "Put rules about spending in force, and what Prefect watches for.",
+    ),
     "inbox": ("cli.inbox:inbox", "List the items found, and where each stands."),
     "approvals": (
         "cli.approvals:approvals",

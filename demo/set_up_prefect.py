@@ -1,4 +1,4 @@
-"""Give a fresh Prefect server what the world needs: blocks from standard input, the work pool, what it watches for.
+"""Give a fresh Prefect server what the world needs: blocks from standard input, the work pool, rules, what it watches for.
 
 Input: {"pool": {"name": …, "limit": …}, "blocks": {"slug/name": {field: value}}}.
 """
@@ -13,7 +13,10 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from blocks import Journal, McpServer, ModelProvider, Repository, StoreDatabase
-from cli.apply import put_in_force
+from cli.apply import apply_registry
+from cli.source import load_registry
+from cli.store import open_cli_store
+from tasks.world import registry_root
 
 TYPES: tuple[type[Block], ...] = (
     Journal, McpServer, ModelProvider, Repository, StoreDatabase, CustomWebhookNotificationBlock,
@@ -35,7 +38,8 @@ def main() -> None:
     for document, fields in told["blocks"].items():
         slug, _, name = document.partition("/")
         by_slug[slug](**fields).save(name, overwrite=True)
-    asyncio.run(put_in_force())
+    registry, store = load_registry(registry_root()), open_cli_store().store
+    asyncio.run(apply_registry(registry, store, "demo"))
 
 
 if __name__ == "__main__":

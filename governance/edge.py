@@ -16,6 +16,7 @@ from governance.effects import (
     NOT_BEFORE,
     Admission,
     Admitted,
+    Amounts,
     Early,
     InDoubt,
     Intent,
@@ -26,7 +27,7 @@ from governance.effects import (
 )
 from governance.errors import Damaged, DriverError, Unavailable, Unknown
 from governance.guardrails import Screen
-from governance.limits import model_charges
+from governance.limits import own_charges
 from governance.memory import Store
 from governance.outgoing import Spoken
 from governance.parts import Json
@@ -54,7 +55,7 @@ class Edge:
     spoken: Spoken = field(default_factory=Spoken)
 
     async def model(
-        self, port: Model, request: ModelRequest, intent: Intent, *, timeout_s: float, capped: bool
+        self, port: Model, request: ModelRequest, intent: Intent, *, timeout_s: float
     ) -> Outcome:
         """One model call, worst case reserved before and actual usage settled after.
 
@@ -71,12 +72,8 @@ class Edge:
         request = replace(request, system=screen.text(request.system), messages=going.messages)
         bound = going.bound + frame_bound(request)
         worst = worst_case(bound, request.max_tokens, request.model, intent.now)
-        if worst is None and capped:
-            return Refused(
-                Stop("cost", f"model {request.model!r} has no price, and this loop has a cost cap")
-            )
-        charges = model_charges(intent.place, cost=worst or 0, tokens=bound + request.max_tokens)
-        intent = replace(intent, charges=charges, reserved=worst or 0)
+        most = Amounts(worst, bound + request.max_tokens, steps=1, calls=1, concurrent=1)
+        intent = replace(intent, charges=own_charges(place, most), most=most)
 
         async def act(_: Intent) -> Settlement:
             raw = await port.reply(request, timeout_s=timeout_s)
@@ -96,7 +93,7 @@ class Edge:
             cost_status="unpriced" if paid is None else "priced",
             price=price.as_json() if price else {},
             usage=reply.usage,
-            charges=model_charges(intent.place, cost=paid or 0, tokens=reply.usage.total),
+            paid=Amounts(paid, reply.usage.total, steps=1, calls=1),
             head=chain(intent.head, (assistant(reply),)),
             response_model=reply.model,
             attributes={
@@ -119,6 +116,8 @@ class Edge:
                 )
             )
 
+        intent = replace(intent, most=Amounts(calls=1, concurrent=1))
+
         async def act(admitted: Intent) -> Settlement:
             answer = await port.call(
                 tool, intent.args, key=intent.place.key, timeout_s=timeout_s, max_bytes=max_bytes,
@@ -130,6 +129,7 @@ class Edge:
                 cost=0,
                 cost_status="free",
                 price={},
+                paid=Amounts(calls=1),
                 head=intent.head,
                 labels=labels,
                 error="tool_error" if answer.is_error else None,

@@ -19,7 +19,7 @@ Kind = Literal[
 """
 
 StopReason = Literal[
-    "steps", "tokens", "cost", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
+    "steps", "tokens", "cost", "budget", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
     "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
     "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled", "breaker",
     "damaged",
@@ -74,12 +74,40 @@ def round_in(key: str) -> int:
 
 
 @dataclass(frozen=True)
+class Amounts:
+    """What one effect takes of everything that a budget may count."""
+
+    usd: int | None = 0
+    """pico-USD; None where there is no price, which is not a price of zero."""
+    tokens: int = 0
+    steps: int = 0
+    calls: int = 0
+    concurrent: int = 0
+    """1 while the call is under way."""
+
+    def of(self, unit: str) -> int | None:
+        """How much it takes of that unit."""
+        found: int | None = getattr(self, unit)
+        return found
+
+
+@dataclass(frozen=True)
 class Charge:
     """What an effect may cost one budget at most. `budget` is `<principal>:<unit>`, `window` its period."""
 
     budget: str
     window: str
-    amount: int
+    amount: int | None
+    """None when nobody can say, for want of a price: then there is no room for it."""
+    cap: int | None = None
+    """The cap of a window that is drawn on for the first time; None where a window without a cap is not charged."""
+    since: str | None = None
+    """Of a budget that rolls, the oldest window that still counts."""
+
+    @property
+    def unit(self) -> str:
+        """What the budget counts."""
+        return self.budget.rpartition(":")[2]
 
 
 @dataclass(frozen=True)
@@ -106,8 +134,9 @@ class Intent:
     repeatable: bool
     """A read, a model call, a sandbox command, or an idempotent tool: may be tried again when in doubt."""
     charges: tuple[Charge, ...] = ()
-    reserved: int = 0
-    """Worst case in pico-USD."""
+    """What it may cost the run and the item at most."""
+    most: Amounts = field(default_factory=Amounts)
+    """What it may take at most, for every other budget that counts it."""
     card: str | None = None
     """The approved card this effect uses up."""
     tree: str | None = None
@@ -185,8 +214,8 @@ class Settlement:
     price: Json
     """Unit prices used and the price book, as `prices.Price.as_json` gives them."""
     usage: Usage = field(default_factory=Usage)
-    charges: tuple[Charge, ...] = ()
-    """What each budget really pays; a budget reserved and not named here pays nothing."""
+    paid: Amounts = field(default_factory=Amounts)
+    """What it really took, of every budget that it held."""
     head: str = ""
     """The chained head after this effect."""
     labels: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from governance.conversation import Reply, ToolCall, ToolResult
 from governance.definition import Loop
-from governance.effects import Charge, Place, Stop
+from governance.effects import Amounts, Charge, Place, Stop
 from governance.parts import Json, canonical, pico
 from governance.records import Budget
 
@@ -82,12 +82,12 @@ def item_budgets(loop: Loop, run: str) -> tuple[Budget, ...]:
     return (Budget("item:{item}:steps", run, loop.harness.max_steps),)
 
 
-def model_charges(place: Place, *, cost: int, tokens: int) -> tuple[Charge, ...]:
-    """What one model call takes from every budget that applies."""
+def own_charges(place: Place, most: Amounts) -> tuple[Charge, ...]:
+    """What one model call may take from the caps of its item and its run."""
     run = place.run
     return (
-        Charge(f"item:{place.owner}:steps", run, 1),
-        Charge(f"run:{run}:steps", run, 1),
-        Charge(f"run:{run}:tokens", run, tokens),
-        Charge(f"run:{run}:usd", run, cost),
+        Charge(f"item:{place.owner}:steps", run, most.steps),
+        Charge(f"run:{run}:steps", run, most.steps),
+        Charge(f"run:{run}:tokens", run, most.tokens),
+        Charge(f"run:{run}:usd", run, most.usd),
     )

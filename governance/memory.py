@@ -6,6 +6,7 @@
 from typing import Literal, Protocol
 
 from governance.answers import Answer
+from governance.budgets import BudgetRule
 from governance.doubt_memory import Doubts
 from governance.effects import (
     Admission,
@@ -29,6 +30,7 @@ from governance.records import (
     ItemRow,
     LedgerRow,
     PageMoved,
+    RuleInForce,
     RunRow,
     StatePage,
 )
@@ -51,10 +53,12 @@ class Store(Firings, Doubts, Upkeep, Protocol):
     async def open_run(
         self, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
         budgets: tuple[Budget, ...], now: int, lease: int | None = None, payload: str | None = None,
+        owner: str = "unowned", team: str = "unassigned",
     ) -> RunRow | Refused:  # fmt: skip
         """T1: the run of (loop, slot). Its `flow_run` differs from the one given when another was first.
 
-        Refused for a new slot of a loop that the breaker has paused. After `lease` the heartbeat counts as stuck.
+        Refused for a new slot of a loop that the breaker has paused, or whose runs a budget rule counts and has no
+        more room for. After `lease` the heartbeat counts as stuck.
         """
         ...
 
@@ -201,6 +205,14 @@ class Store(Firings, Doubts, Upkeep, Protocol):
 
     async def put_cap(self, budget: str, window: str, cap: int, *, by: str, now: int) -> Budget:
         """Put a cap in force, or change it; audited when it changes. What is held and spent stays."""
+        ...
+
+    async def rules(self) -> tuple[RuleInForce, ...]:
+        """The rules about spending that are in force, by name."""
+        ...
+
+    async def put_rules(self, wanted: tuple[BudgetRule, ...], *, by: str, now: int) -> None:
+        """Put exactly these rules in force, audited; a changed cap holds for windows that have begun, too."""
         ...
 
     async def evidence(self, item: str) -> tuple[Evidence, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from governance.answers import Answer, CardKind
+from governance.budgets import BudgetRule
 from governance.conversation import Usage
 from governance.effects import Evidence, Kind, Place, Principal, Stop
 from governance.parts import Json
@@ -223,3 +224,12 @@ class Budget:
     held: int = 0
     spent: int = 0
     unknown: int = 0
+
+
+@dataclass(frozen=True)
+class RuleInForce:
+    """A rule about spending, since when it holds, and who said so."""
+
+    rule: BudgetRule
+    since: int
+    by: str

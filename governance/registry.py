@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from governance.budgets import BudgetRule, Budgets
+from governance.caps import unfit_rules
 from governance.definition import Loop
 from governance.documents import Document, hidden, parse
 from governance.errors import DefinitionError
@@ -28,6 +30,7 @@ from governance.resolve import Known, doubts, unresolved
 from governance.skills import Skill, read_skill
 
 SCHEMA_FILE = "loop.schema.json"
+BUDGETS_FILE = "budgets.yaml"
 """The loop file's JSON Schema for editors; written by `loops schema`, read by no one here."""
 
 _LOOP = re.compile(r"loops/([^/]+)\.yaml")
@@ -58,6 +61,8 @@ class Registry:
     """Text by `name@vN`."""
     skills: Mapping[str, Skill]
     """By `name@vN`."""
+    budgets: tuple[BudgetRule, ...] = ()
+    """The rules about spending, as budgets.yaml says them; in force is what was applied."""
 
     def loop(self, name: str) -> Loop:
         """The loop of this name. Raises `DefinitionError`."""
@@ -121,10 +126,13 @@ class _Examination:
         for path, text in self.texts.files.items():
             if match := _LOOP.fullmatch(path):
                 self._loop(self._file(path), text, match[1], known)
+        budgets = self._budgets(known)
         self.found.problems = sorted(set(self.found.problems), key=_order)
         self.found.warnings.sort(key=_order)
         if organisation and not self.found.problems:
-            self.found.registry = Registry(organisation, self.loops, self.instructions, skills)
+            self.found.registry = Registry(
+                organisation, self.loops, self.instructions, skills, budgets
+            )
         return self.found
 
     def _file(self, path: str) -> str:
@@ -146,6 +154,22 @@ class _Examination:
             self._problem(file, "is missing; it names models, connectors and people")
         return None
 
+    def _budgets(self, known: Known | None) -> tuple[BudgetRule, ...]:
+        file, text = self._file(BUDGETS_FILE), self.texts.files.get(BUDGETS_FILE)
+        if text is None:
+            return ()
+        document = parse(text, file)
+        budgets = self._valid(Budgets, document, document.value, file, ())
+        # Whose loop is broken may be whom a rule is about.
+        whole = sum(bool(_LOOP.fullmatch(path)) for path in self.texts.files) == len(self.loops)
+        if budgets is None or known is None or not whole:
+            return ()
+        loops = tuple(self.loops.values())
+        for path, said in unfit_rules(budgets.budgets, loops, known.organisation, known.priced):
+            line = line_of(document.lines, path)
+            self.found.problems.append(Problem(file, line, dotted(path), said))
+        return budgets.budgets
+
     def _sort(self, path: str, text: str) -> None:
         if match := _INSTRUCTIONS.fullmatch(path):
             self.instructions[f"{match[1]}@{match[2]}"] = text
@@ -155,10 +179,15 @@ class _Examination:
                 self._problem(self._file(path), "is empty")
         elif match := _SKILL.fullmatch(path):
             self.folders.setdefault(f"{match[1]}@{match[2]}", {})[match[3]] = text
-        elif path not in ("org.yaml", SCHEMA_FILE, "README.md") and not _LOOP.fullmatch(path):
+        elif path not in (
+            "org.yaml",
+            BUDGETS_FILE,
+            SCHEMA_FILE,
+            "README.md",
+        ) and not _LOOP.fullmatch(path):
             self._problem(
                 self._file(path),
-                "is read by nothing; expected org.yaml, loops/<name>.yaml, "
+                "is read by nothing; expected org.yaml, budgets.yaml, loops/<name>.yaml, "
                 "instructions/<name>/v<N>.md or skills/<name>/v<N>/SKILL.md",
             )
 

@@ -63,6 +63,8 @@ async def _open(world: World, pinned: Pinned, text: str, slot: str, firing: Firi
         now=now,
         lease=now + loop.harness.max_minutes * 60_000,
         payload=firing.payload,
+        owner=loop.owner,
+        team=loop.team,
     )
     if isinstance(row, Refused):
         return row.stop

@@ -61,7 +61,6 @@ async def _call_model(step: Step) -> Came:
             request,
             intent,
             timeout_s=MODEL_TIMEOUT_S,
-            capped=job.loop.harness.max_cost_usd_per_run is not None,
         )
     return job.took(step, outcome)
 

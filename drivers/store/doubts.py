@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from drivers.store import rows
+from drivers.store import money, rows
 from drivers.store.bodies import Body
 from drivers.store.journal import Done, Result, done_row, note_done, note_doubt
 from drivers.store.outbox import send
@@ -17,7 +17,7 @@ from drivers.store.people import find_card, put_card
 from drivers.store.seals import CARDS, JOURNAL
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import ABANDONED, End, close_try, last_try, lose_try
-from governance.effects import InDoubt, Intent, Place, Principal, Refused, Stop
+from governance.effects import Amounts, InDoubt, Intent, Place, Principal, Refused, Stop
 from governance.parts import canonical, short_id
 
 VOUCHED = ("vouched", "untrusted")
@@ -106,11 +106,13 @@ def _vouch(sql: Sql, lost: _Lost, card: Row) -> Done:
     """It counts as done by a person's word; what it cost is settled only where that is nothing."""
     row = lost.row
     note_done(sql, lost.place, Result(Body.held(card["result"]), lost.head, VOUCHED), now=lost.now)
-    held = sql.one(
-        "SELECT budget FROM charges WHERE key = :key AND attempt = :attempt LIMIT 1",
+    costs = sql.one(
+        "SELECT budget FROM charges WHERE key = :key AND attempt = :attempt AND budget NOT LIKE '%:calls'"
+        " AND budget NOT LIKE '%:concurrent' LIMIT 1",
         key=row["key"], attempt=row["attempt"],
     )  # fmt: skip
-    if held is None and not row["reserved"]:
+    if costs is None and not row["reserved"]:
+        money.settle(sql, row["key"], row["attempt"], Amounts(calls=1))
         by = {"loop.vouched_by": card["answered_by"], "loop.lost_as": row["error"]}
         close_try(sql, row, End("done", lost.now, attributes=by, cost=0, cost_status="free"))
     return done_row(sql, lost.place.key)

@@ -99,6 +99,15 @@ MIGRATIONS: tuple[Migration, ...] = (
         "0008-who-kept-house-last",
         ("CREATE TABLE housekeepings (flow_run TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)",),
     ),
+    Migration(
+        "0009-rules-about-spending",
+        (
+            "CREATE TABLE budget_rules (rule TEXT NOT NULL PRIMARY KEY, body TEXT NOT NULL,"
+            " since BIGINT NOT NULL, said_by TEXT NOT NULL)",
+            # Why nothing is drawn on it any more, whatever room it has.
+            "ALTER TABLE budgets ADD COLUMN stopped TEXT",
+        ),
+    ),
 )
 
 

@@ -6,54 +6,52 @@ budget are the sums of its charges.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from drivers.store.outbox import send
+from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
-from governance.effects import Charge, Stop, StopReason
+from governance.effects import Amounts, Charge
 from governance.errors import StoreError
-from governance.parts import usd
 from governance.records import Budget
 
-_REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": "cost"}
-
-
-@dataclass(frozen=True)
-class Short:
-    """A budget that has no room. `held`: room comes back when calls under way cost less than they hold."""
-
-    stop: Stop
-    held: bool
+_BOUNDED = ("usd", "tokens")
+"""Units whose hold is a bound that nothing real may pass."""
 
 
 def add_budgets(sql: Sql, budgets: Iterable[Budget]) -> None:
     """Put caps in place; one that is there already stays as it is. Raises `StoreError` for an unknown unit."""
     for budget in budgets:
-        _reason(budget.budget)
-        sql.run(
-            "INSERT INTO budgets (budget, period, cap, held, spent, unknown)"
-            " VALUES (:budget, :period, :cap, 0, 0, 0) ON CONFLICT (budget, period) DO NOTHING",
-            budget=budget.budget, period=budget.window, cap=budget.cap,
-        )  # fmt: skip
+        reason_of(budget.budget)
+        _add(sql, budget.budget, budget.window, budget.cap)
 
 
-def hold(sql: Sql, key: str, attempt: int, charges: Iterable[Charge]) -> Short | None:
-    """Hold every charge, or none and say which budget is short. A budget without a cap is not charged."""
+def hold(sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: str) -> Short | None:
+    """Hold every charge of the effect `name`, or none and say which budget is short.
+
+    A budget without a cap is not charged.
+    """
     taken: list[Charge] = []
-    for charge in _in_order(charges).values():
-        if _move(sql, charge.budget, charge.window, held=charge.amount, capped=True):
+    for charge in _in_order(charges):
+        short = _take(sql, charge, name)
+        if short is None:
             taken.append(charge)
-            continue
-        row = sql.one(
-            "SELECT * FROM budgets WHERE budget = :budget AND period = :period",
-            budget=charge.budget, period=charge.window,
-        )  # fmt: skip
-        if row is not None:
+        elif short.row is not None:
             for back in taken:
-                _move(sql, back.budget, back.window, held=-back.amount)
-            return _short(row, charge)
+                _move(sql, back.budget, back.window, held=-(back.amount or 0))
+            return short
     for charge in taken:
         _note(sql, key, attempt, charge, "held")
     return None
+
+
+def spend(sql: Sql, key: str, charges: Iterable[Charge]) -> Short | None:
+    """Hold and settle in one, for what is over as it begins (a run); none of it when one budget is short."""
+    short = hold(sql, key, 0, charges, name="run")
+    if short is None:
+        for row in _charges(sql, key, 0):
+            _move(sql, row["budget"], row["period"], held=-row["amount"], spent=row["amount"])
+            _renote(sql, row, "spent", row["amount"])
+    return short
 
 
 def release(sql: Sql, key: str, attempt: int) -> None:
@@ -65,38 +63,114 @@ def release(sql: Sql, key: str, attempt: int) -> None:
 
 
 def doubt(sql: Sql, key: str, attempt: int) -> None:
-    """Nobody can say what the try cost: what it held counts as unknown until someone can."""
+    """Nobody can say what the try cost: what it held counts as unknown until someone can.
+
+    It is not under way any more, whatever it cost: of calls at one moment it is none.
+    """
     for row in _charges(sql, key, attempt):
         if row["status"] == "held":
-            amount = row["amount"]
-            _move(sql, row["budget"], row["period"], held=-amount, unknown=amount)
-            _renote(sql, row, "unknown", amount)
+            gone = row["budget"].endswith(":concurrent")
+            _leave(sql, row, "freed" if gone else "unknown")
 
 
-def settle(sql: Sql, key: str, attempt: int, charges: Iterable[Charge]) -> None:
-    """The try cost exactly this; a budget that held and is not named pays nothing.
+def settle(sql: Sql, key: str, attempt: int, paid: Amounts) -> None:
+    """The try took exactly this of every budget that it held.
 
-    What was spent is booked even above the hold or the cap: it has happened.
+    What was spent is booked even above the hold or the cap: it has happened. A call that took more than the most it
+    could take stops the budget it took it from, and people are told: our bound is wrong, or the bill is. What has no
+    price stays unknown, at what was held.
     """
-    owed = _in_order(charges)
-    rows = {(row["budget"], row["period"]): row for row in _charges(sql, key, attempt)}
-    for budget, period in sorted(rows.keys() | owed.keys()):
-        row = rows.get((budget, period))
-        charge = owed.get((budget, period), Charge(budget, period, 0))
-        if row is not None:
-            pending = row["status"] in ("held", "unknown")
-            back = {row["status"]: -row["amount"]} if pending else {}
-            _move(sql, budget, period, spent=charge.amount, **back)
-            _renote(sql, row, "spent", charge.amount)
-        elif _move(sql, budget, period, spent=charge.amount):
-            _note(sql, key, attempt, charge, "spent")
+    for row in _charges(sql, key, attempt):
+        amount = paid.of(row["budget"].rpartition(":")[2])
+        pending = row["status"] in ("held", "unknown")
+        if amount is None:
+            if row["status"] == "held":
+                _leave(sql, row, "unknown")
+            continue
+        back = {row["status"]: -row["amount"]} if pending else {}
+        _move(sql, row["budget"], row["period"], spent=amount, **back)
+        _renote(sql, row, "spent", amount)
+        if pending and amount > row["amount"] and row["budget"].endswith(_BOUNDED):
+            _overshot(sql, row, amount)
+
+
+def _take(sql: Sql, charge: Charge, name: str) -> Short | None:
+    """None when it is held; else which budget is short, with no row where nobody caps it."""
+    if charge.amount is not None and _held(sql, charge, charge.amount):
+        return None
+    row = _budget(sql, charge)
+    if row is None and charge.cap is not None:
+        _add(sql, charge.budget, charge.window, charge.cap)
+        if charge.amount is not None and _held(sql, charge, charge.amount):
+            return None
+        row = _budget(sql, charge)
+    return short_of(row, charge, name)
+
+
+def _held(sql: Sql, charge: Charge, amount: int) -> bool:
+    if charge.since is None:
+        return _move(sql, charge.budget, charge.window, held=amount, capped=True)
+    row = _budget(sql, charge)
+    if row is None or row["stopped"] is not None:
+        return False
+    taken = row["held"] + row["spent"] + row["unknown"]
+    fits = taken + amount <= row["cap"]
+    return fits and _move(sql, charge.budget, charge.window, held=amount)
+
+
+def _budget(sql: Sql, charge: Charge) -> Row | None:
+    """The budget as it stands; of one that rolls all that still counts, once its newest window is there."""
+    if charge.since is None:
+        return sql.one(
+            "SELECT * FROM budgets WHERE budget = :budget AND period = :period",
+            budget=charge.budget, period=charge.window,
+        )  # fmt: skip
+    return sql.one(
+        "SELECT budget, max(period) AS period, (SELECT cap FROM budgets WHERE budget = :budget AND"
+        " period = :period) AS cap, sum(held) AS held, sum(spent) AS spent, sum(unknown) AS unknown,"
+        " max(stopped) AS stopped FROM budgets WHERE budget = :budget AND period >= :since"
+        " GROUP BY budget HAVING max(period) >= :period",
+        budget=charge.budget, period=charge.window, since=charge.since,
+    )  # fmt: skip
+
+
+def _overshot(sql: Sql, row: Row, paid: int) -> None:
+    detail = f"try {row['attempt']:,} of {row['key']!r} took {paid:,} and could take {row['amount']:,} at most"
+    sql.run(
+        "UPDATE budgets SET stopped = :detail WHERE budget = :budget AND period = :period"
+        " AND stopped IS NULL",
+        detail=detail, budget=row["budget"], period=row["period"],
+    )  # fmt: skip
+    send(
+        sql, "notice", f"overshoot-{row['budget']}-{row['period']}",
+        {
+            "kind": "overshoot", "budget": row["budget"], "window": row["period"], "key": row["key"],
+            "held": row["amount"], "paid": paid,
+        },
+    )  # fmt: skip
+
+
+def _add(sql: Sql, budget: str, period: str, cap: int) -> None:
+    sql.run(
+        "INSERT INTO budgets (budget, period, cap, held, spent, unknown)"
+        " VALUES (:budget, :period, :cap, 0, 0, 0) ON CONFLICT (budget, period) DO NOTHING",
+        budget=budget, period=period, cap=cap,
+    )  # fmt: skip
+
+
+def _leave(sql: Sql, row: Row, status: str) -> None:
+    """What was held is held no more."""
+    amount = row["amount"]
+    unknown = amount if status == "unknown" else 0
+    _move(sql, row["budget"], row["period"], held=-amount, unknown=unknown)
+    _renote(sql, row, status, amount)
 
 
 def _move(
     sql: Sql, budget: str, period: str, *, held: int = 0, spent: int = 0, unknown: int = 0,
     capped: bool = False,
 ) -> bool:  # fmt: skip
-    room = " AND held + spent + unknown + :held <= cap" if capped else ""
+    room = " AND held + spent + unknown + :held <= cap AND stopped IS NULL" if capped else ""
     moved = sql.run(
         "UPDATE budgets SET held = held + :held, spent = spent + :spent, unknown = unknown + :unknown"
         " WHERE budget = :budget AND period = :period" + room,
@@ -130,41 +204,15 @@ def _renote(sql: Sql, row: Row, status: str, amount: int) -> None:
     )  # fmt: skip
 
 
-def _short(row: Row, charge: Charge) -> Short:
-    unit = charge.budget.rpartition(":")[2]
-
-    def say(value: int) -> str:
-        return f"{usd(value).normalize():,f}" if unit == "usd" else f"{value:,}"
-
-    firm = row["spent"] + row["unknown"] + charge.amount
-    held = firm <= row["cap"]
-    way_out = "Calls under way hold the rest." if held else "Raise the cap for the next run."
-    detail = (
-        f"budget {charge.budget!r} would reach {say(firm + row['held'])} of {say(row['cap'])} {unit} "
-        f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "
-        f"{say(charge.amount)} asked for). {way_out}"
-    )
-    return Short(Stop(_reason(charge.budget), detail), held)
-
-
-def _reason(budget: str) -> StopReason:
-    unit = budget.rpartition(":")[2]
-    if unit not in _REASONS:
-        raise StoreError(
-            f"budget {budget!r} counts in {unit!r}. A budget's name ends in one of "
-            f"{', '.join(':' + known for known in _REASONS)}."
-        )
-    return _REASONS[unit]
-
-
-def _in_order(charges: Iterable[Charge]) -> dict[tuple[str, str], Charge]:
-    """By budget and window, in the one order in which budgets are locked."""
+def _in_order(charges: Iterable[Charge]) -> Iterable[Charge]:
+    """In the one order in which budgets are locked."""
     found: dict[tuple[str, str], Charge] = {}
     for charge in sorted(charges, key=lambda c: (c.budget, c.window)):
-        if charge.amount < 0 or (charge.budget, charge.window) in found:
+        at = (charge.budget, charge.window)
+        if (charge.amount is not None and charge.amount < 0) or at in found:
             raise StoreError(
-                f"budget {charge.budget!r} ({charge.window}) is charged {charge.amount:,} in one effect, "
+                f"budget {charge.budget!r} ({charge.window}) is charged {charge.amount} in one effect, "
                 "below 0 or for the second time. Name each budget once, with 0 or more."
             )
-        found[charge.budget, charge.window] = charge
-    return found
+        found[at] = charge
+    return found.values()

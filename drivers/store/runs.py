@@ -8,9 +8,10 @@ from drivers.store.breakers import open_breaker
 from drivers.store.money import add_budgets
 from drivers.store.outbox import send
 from drivers.store.pages import write_page
+from drivers.store.spending import begin
 from drivers.store.sql import Sql
 from governance.breaker import breaker_stop
-from governance.effects import Refused, Stop
+from governance.effects import Principal, Refused, Stop
 from governance.errors import StoreError
 from governance.parts import canonical, short_id
 from governance.records import Budget, Finding, ItemRow, RunRow
@@ -19,11 +20,13 @@ from governance.records import Budget, Finding, ItemRow, RunRow
 def open_run(
     sql: Sql, run: str, *, loop: str, slot: str, flow_run: str, definition: str,
     budgets: tuple[Budget, ...], now: int, lease: int | None = None, payload: str | None = None,
+    owner: str = "unowned", team: str = "unassigned",
 ) -> RunRow | Refused:  # fmt: skip
     """T1: the run of (loop, slot), made by whoever came first; on its own replay its stop is cleared.
 
-    A paused loop opens none.
+    A paused loop opens none, nor does one whose runs are all used up.
     """
+    by = Principal(loop, owner, team, "loop", "loop")
     broken = open_breaker(sql, loop)
     new = sql.run(
         "INSERT INTO runs (run, loop, slot, flow_run, definition, status, open_items, opened_at, lease,"
@@ -33,6 +36,10 @@ def open_run(
         run=run, loop=loop, slot=slot, flow_run=flow_run, definition=definition, now=now, lease=lease,
         payload=payload, broken=int(broken is not None),
     )  # fmt: skip
+    short = begin(sql, run, by, now) if new else None
+    if short is not None:
+        sql.run("DELETE FROM runs WHERE run = :run", run=run)
+        return Refused(short.stop)
     if new:
         add_budgets(sql, budgets)
     else:

@@ -16,6 +16,7 @@ from drivers.store import (
     recovery,
     retention,
     settling,
+    spending,
     triggers,
 )
 from drivers.store import reading as looks
@@ -84,6 +85,8 @@ class Transactions:
     audit = reading(looks.audit)
     budget = reading(looks.budget)
     put_cap = writing(pages.put_cap, "put-cap")
+    rules = reading(spending.rules)
+    put_rules = writing(spending.put_rules, "put-rules")
 
     open_run = writing(open_run, "open")
     found = writing(found, "found")

@@ -32,7 +32,7 @@ def open_try(sql: Sql, intent: Intent, attempt: int) -> str:
         key=place.key, attempt=attempt, run=place.run, owner=place.owner, name=intent.name,
         loop=by.loop, loop_owner=by.owner, team=by.team, agent=by.agent, role=by.role,
         fence=intent.fence, send_by=intent.send_by, lease=intent.lease, now=intent.now,
-        usage=_NO_USAGE_COLUMN, reserved=intent.reserved, span=span, parent=spans.lane_span(place),
+        usage=_NO_USAGE_COLUMN, reserved=intent.most.usd or 0, span=span, parent=spans.lane_span(place),
         trace=spans.trace_id(place.run), attributes=canonical(intent.attributes),
     )  # fmt: skip
     return span

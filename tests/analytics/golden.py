@@ -7,7 +7,17 @@ from itertools import count
 
 from drivers.store.sqlite import SqliteStore
 from governance.conversation import EMPTY_HEAD, Usage
-from governance.effects import Admitted, Evidence, Intent, Kind, Place, Principal, Settlement, Stop
+from governance.effects import (
+    Admitted,
+    Amounts,
+    Evidence,
+    Intent,
+    Kind,
+    Place,
+    Principal,
+    Settlement,
+    Stop,
+)
 from governance.parts import short_id
 from governance.prices import cost, price_of
 from governance.records import Finding, LedgerRow
@@ -88,7 +98,7 @@ class Ledger:
                 send_by=now + 1000,
                 lease=now + 10_000,
                 repeatable=True,
-                reserved=reserved,
+                most=Amounts(usd=reserved),
                 attributes={"gen_ai.request.model": name, "prompt": SECRET_TEXT}
                 if kind == "model"
                 else {},

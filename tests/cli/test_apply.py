@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.apply import Planned, plan
+from cli.apply import Planned, differing
 from cli.watches import OWNER, watches
 from governance.parts import Json
+from tests.cli.filled import ROOT
 from tests.cli.prefect_server import PASSWORD, Server, serving
 
 NAME = "looprail: a process fell silent"
@@ -25,12 +26,12 @@ def installed(**changes: Any) -> Json:
 
 
 def test_what_is_there_already_is_left_as_it_is() -> None:
-    assert plan(watches(), [installed()]) == (Planned(NAME, "none", id="a1"),)
+    assert differing(watches(), [installed()]) == (Planned(NAME, "none", id="a1"),)
 
 
 def test_what_is_missing_is_installed_and_what_differs_is_told_field_by_field() -> None:
-    assert plan(watches(), []) == (Planned(NAME, "install"),)
-    (found,) = plan(watches(), [installed(description="of last year")])
+    assert differing(watches(), []) == (Planned(NAME, "install"),)
+    (found,) = differing(watches(), [installed(description="of last year")])
     assert (found.change, found.id) == ("update", "a1")
     assert [f.partition(":")[0] for f in found.fields] == ["description"]
 
@@ -42,12 +43,12 @@ def test_a_changed_trigger_or_action_is_seen() -> None:
         ("trigger", {**wanted["trigger"], "expect": ["prefect.flow-run.Completed"]}),
         ("actions", [{**wanted["actions"][0], "force": True}]),
     ):
-        (found,) = plan(watches(), [installed(**{field: change})])
+        (found,) = differing(watches(), [installed(**{field: change})])
         assert found.change == "update", field
 
 
 def test_an_automation_that_a_person_paused_stays_paused() -> None:
-    (found,) = plan(watches(), [installed(enabled=False)])
+    (found,) = differing(watches(), [installed(enabled=False)])
     assert (found.change, found.paused) == ("none", True)
     assert "it stays paused" in found.line(dry=False)
 
@@ -55,7 +56,7 @@ def test_an_automation_that_a_person_paused_stays_paused() -> None:
 def test_what_is_ours_and_not_wanted_any_more_goes_and_so_does_a_second_one() -> None:
     old = installed(name="looprail: of last year", id="a0")
     twice = installed(id="a2", created="2026-01-02")
-    assert plan(watches(), [twice, old, installed()]) == (
+    assert differing(watches(), [twice, old, installed()]) == (
         Planned("looprail: of last year", "remove", id="a0"),
         Planned(NAME, "remove", id="a2"),
         Planned(NAME, "none", id="a1"),
@@ -91,10 +92,19 @@ def send(server: Server, method: str, path: str, body: Json) -> Json | None:
     return answer.json() if answer.content else None
 
 
-def applied(server: Server, *options: str) -> list[str]:
-    done = server.run("apply", "--json", *options)
+def where(server: Server) -> dict[str, str]:
+    """A registry and a store to put rules in."""
+    return {
+        "LOOPRAIL_REGISTRY": str(ROOT / "registry"),
+        "LOOPRAIL_STORE_URL": f"sqlite:///{server.home / 'store.db'}",
+        "LOOPRAIL_BLOBS": str(server.home / "blobs"),
+    }
+
+
+def applied(server: Server, command: str = "apply") -> list[str]:
+    done = server.run(command, "--json", **where(server))
     assert done.exit_code == 0, done.output
-    return [one["change"] for one in json.loads(done.stdout)]
+    return [one["change"] for one in json.loads(done.stdout)["automations"]]
 
 
 @pytest.mark.prefect
@@ -104,7 +114,7 @@ def test_applying_again_changes_nothing_and_touches_nothing_of_anybody_else(serv
     theirs = {**watches()[0], "name": "of somebody", "description": "made in the UI"}
     send(server, "POST", "/automations/", theirs)
 
-    assert applied(server, "--dry-run") == ["install"]
+    assert applied(server, "plan") == ["install"]
     assert [a["name"] for a in automations(server)] == ["of somebody"]
     assert applied(server) == ["install"]
     assert applied(server) == ["none"]
@@ -113,7 +123,7 @@ def test_applying_again_changes_nothing_and_touches_nothing_of_anybody_else(serv
     (ours,) = [a for a in automations(server) if a["name"] == NAME]
     changed = {**watches()[0], "description": "of last year", "enabled": False}
     send(server, "PUT", f"/automations/{ours['id']}", changed)
-    said = server.run("apply", "--dry-run").output
+    said = server.run("plan", **where(server)).output
     assert "would be updated; a person has paused it, and it stays paused" in said
     assert "description: 'of last year' becomes 'Installed by" in said
     assert applied(server) == ["update"]
@@ -131,7 +141,7 @@ def test_applying_again_changes_nothing_and_touches_nothing_of_anybody_else(serv
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_server_that_is_not_there_is_named_with_the_way_out(server: Server) -> None:
-    done = server.process("apply", PREFECT_API_URL="http://127.0.0.1:9/api")
+    done = server.process("apply", PREFECT_API_URL="http://127.0.0.1:9/api", **where(server))
     assert done.returncode == 1
     assert "Prefect at http://127.0.0.1:9/api" in done.stderr
     assert "prefect server start" in done.stderr

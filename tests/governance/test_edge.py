@@ -36,6 +36,7 @@ from governance.conversation import (
 from governance.edge import LONGEST_PAUSE_S, Edge
 from governance.effects import (
     NOT_BEFORE,
+    Amounts,
     Charge,
     Evidence,
     InDoubt,
@@ -114,10 +115,7 @@ class Desk:
 
     async def model(self, port: FakeModel, step: int = 0, **told: Any) -> Any:
         asked = told.pop("request", request())
-        capped = told.pop("capped", True)
-        return await self.edge.model(
-            port, asked, self.intent(step, **told), timeout_s=9, capped=capped
-        )
+        return await self.edge.model(port, asked, self.intent(step, **told), timeout_s=9)
 
     async def tool(self, port: FakeConnector, step: int = 0, **told: Any) -> Any:
         labels = told.pop("labels", ())
@@ -225,9 +223,7 @@ async def test_a_call_that_does_not_fit_is_refused_before_the_world_is_touched(d
     assert stopped.stop == refused.stop
 
 
-async def test_an_unpriced_model_is_refused_where_cost_is_capped_and_counted_where_it_is_not(
-    desk: Desk,
-) -> None:
+async def test_an_unpriced_model_is_refused_where_cost_is_capped(desk: Desk) -> None:
     port = FakeModel(answer("fine"))
     asked = request(model="nobodys-model")
     refused = await desk.model(port, request=asked)
@@ -235,7 +231,15 @@ async def test_an_unpriced_model_is_refused_where_cost_is_capped_and_counted_whe
     assert refused.stop.reason == "cost"
     assert "has no price" in refused.stop.detail
     assert port.asked == []
-    done = await desk.model(port, request=asked, capped=False)
+
+
+async def test_an_unpriced_model_is_counted_where_no_cost_is_capped(store: SqliteStore) -> None:
+    story = Story(store)
+    await story.open_run(RUN, "06:00", Budget("run:r1:tokens", RUN, 10_000))
+    (item,) = await story.find("test_a", budgets=())
+    await story.claim(item.item)
+    desk = Desk(story)
+    done = await desk.model(FakeModel(answer("fine")), request=request(model="nobodys-model"))
     assert isinstance(done, Recorded)
     (row,) = await desk.rows()
     assert (row.cost, row.cost_status) == (None, "unpriced"), "unknown is never zero"
@@ -343,7 +347,7 @@ async def _side_by_side(home: Path, calls: list[tuple[str, int]]) -> None:
         # A refusal for money that is only held is final here: the clock has no time to wait.
         late = Edge(story.store, lambda: desk.now + edge_module.HELD_WAIT_MS, lambda: Screen())
         intent = desk.intent(n, send_by=desk.now + 10**9, lease=desk.now + 10**9)
-        return await late.model(port, asked, intent, timeout_s=9, capped=True)
+        return await late.model(port, asked, intent, timeout_s=9)
 
     outcomes = await asyncio.gather(
         *(one(n, fate, room) for n, (fate, room) in enumerate(calls)), return_exceptions=True
@@ -753,7 +757,7 @@ async def test_a_process_that_was_replaced_can_start_nothing(desk: Desk) -> None
     older = desk.intent()
     await desk.story.claim(now=desk.now)
     port = FakeModel(answer("fine"))
-    refused = await desk.edge.model(port, request(), older, timeout_s=9, capped=True)
+    refused = await desk.edge.model(port, request(), older, timeout_s=9)
     assert isinstance(refused, Refused)
     assert "took over" in refused.stop.detail
     assert port.asked == []
@@ -771,6 +775,6 @@ async def test_a_process_that_was_replaced_while_it_waited_still_pays(desk: Desk
 
 async def test_an_effects_charges_are_the_edges_and_never_its_askers(desk: Desk) -> None:
     forged = (Charge("run:r1:usd", RUN, 0),)
-    await desk.model(FakeModel(answer("fine")), charges=forged, reserved=0)
+    await desk.model(FakeModel(answer("fine")), charges=forged, most=Amounts())
     (row,) = await desk.rows()
     assert row.reserved == worst(request())

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from governance.effects import Admitted, Charge, Intent, Place, Principal, Settlement
+from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
 from tests.drivers.store.story import HEAD, RUN, store_in
 
 BY = Principal("triage", "noor", "platform", "lead", "lead")
@@ -36,7 +36,7 @@ async def _one(store, place: Place, mode: str, waits: list[float]) -> bool:
     got = await store.intend(intent)
     waits.append(time.perf_counter() - began)
     if isinstance(got, Admitted) and mode != "hold":
-        paid = Settlement(3500, {}, 3, "priced", {}, charges=(Charge("run:r1:usd", RUN, 3),))
+        paid = Settlement(3500, {}, 3, "priced", {}, paid=Amounts(usd=3))
         await store.done(place, got.attempt, paid)
     return isinstance(got, Admitted)
 

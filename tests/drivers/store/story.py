@@ -8,7 +8,7 @@ from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
 from drivers.store.sqlite import SqliteStore
 from governance.conversation import Usage
-from governance.effects import Admitted, Charge, Intent, Place, Principal, Settlement
+from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
 from governance.parts import short_id
 from governance.records import Budget, Card, Finding, ItemRow
 
@@ -118,7 +118,7 @@ def settled(
         cost_status="priced",
         price={"book": "p"},
         usage=Usage(input_tokens=10, output_tokens=5),
-        charges=charges,
+        paid=Amounts(**{c.unit: c.amount for c in charges}),
         head="sha256:after",
         **more,
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from governance.effects import Admitted, Charge, InDoubt, Intent, Recorded, Refused
+from governance.effects import Admitted, Amounts, Charge, InDoubt, Intent, Recorded, Refused
 from governance.errors import StoreError
 from governance.parts import digest
 from tests.drivers.store.story import HEAD, TREE, Story, card_for, settled, usd
@@ -184,7 +184,7 @@ async def test_a_vouched_try_costs_nothing_and_says_who_vouched(story: Story) ->
 
 async def test_what_a_vouched_try_may_have_cost_stays_counted(story: Story) -> None:
     """A person can say that it happened, not what it came to."""
-    charged: dict[str, object] = {"charges": (usd(40),), "reserved": 40}
+    charged: dict[str, object] = {"charges": (usd(40),), "most": Amounts(usd=40)}
     assert isinstance(await story.store.intend(_write(story, **charged)), Admitted)
     await story.claim(now=3001)
     doubt = await story.store.intend(_write(story, now=3002, **charged))

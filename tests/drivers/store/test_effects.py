@@ -6,6 +6,7 @@ import pytest
 
 from governance.effects import (
     Admitted,
+    Amounts,
     Charge,
     Recorded,
     Refused,
@@ -18,7 +19,7 @@ from tests.drivers.store.story import HEAD, LEAD, RUN, Story, settled, usd
 
 async def test_an_admitted_effect_is_an_open_row_with_its_holds(story: Story) -> None:
     charges = (usd(40), Charge("run:r1:tokens", RUN, 30))
-    got = await story.admit(0, *charges, reserved=40, attributes={"a": 1})
+    got = await story.admit(0, *charges, most=Amounts(usd=40), attributes={"a": 1})
     assert got.attempt == 1
     assert await story.store.budget("run:r1:usd", RUN) == Budget("run:r1:usd", RUN, 100, held=40)
     (row,) = await story.store.ledger(item=story.item)

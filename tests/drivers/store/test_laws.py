@@ -12,7 +12,7 @@ from drivers.store import effects, housekeeping, items, runs, settling
 from drivers.store.bodies import Body
 from drivers.store.connection import SqliteSql
 from drivers.store.migrations import migrate
-from governance.effects import Admitted, Charge, InDoubt, Intent, Place, Settlement
+from governance.effects import Admitted, Amounts, Charge, InDoubt, Intent, Place, Settlement
 from governance.errors import StoreError
 from governance.parts import digest
 from governance.records import Budget
@@ -79,7 +79,7 @@ class Money(RuleBasedStateMachine):
         intent = Intent(
             place=self._place(step), kind="tool", name="t", principal=LEAD, rule="r", head=HEAD, args={},
             fence=self.fence - stale, now=self.now, send_by=self.now + 5, lease=self.now + lease,
-            repeatable=repeatable, charges=charges, reserved=usd,
+            repeatable=repeatable, charges=charges, most=Amounts(usd=usd),
         )  # fmt: skip
         before = self._budgets()
         self.sql.run("SAVEPOINT s")
@@ -104,12 +104,10 @@ class Money(RuleBasedStateMachine):
         if self._status(step, attempt) == "failed":
             return
         self.now += 1
-        paid = {"usd": usd, "tokens": tokens}
-        charges = tuple(
-            Charge(c.budget, c.window, c.amount * paid[c.budget.rpartition(":")[2]] // 100)
-            for c in self.tries[step, attempt]
-        )
-        settlement = Settlement(self.now, {}, charges[0].amount, "priced", {}, charges=charges)
+        share = {"usd": usd, "tokens": tokens}
+        held = {c.unit: c.amount or 0 for c in self.tries[step, attempt]}
+        paid = Amounts(**{unit: held[unit] * share[unit] // 100 for unit in held})
+        settlement = Settlement(self.now, {}, paid.usd, "priced", {}, paid=paid)
         settling.done(self.sql, self._place(step), attempt, settlement, ARGS)
 
     @precondition(lambda self: self.tries)

@@ -1,0 +1,134 @@
+"""What would change about spending, and what then limits which loop?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from cli.words import columns, one_line, stamp
+from governance.budgets import BudgetRule
+from governance.caps import limits
+from governance.parts import Json
+from governance.records import RuleInForce
+from governance.registry import Registry
+
+Change = Literal["install", "update", "remove", "none"]
+
+
+@dataclass(frozen=True)
+class PlannedRule:
+    """What happens to one rule, field by field as it is written, and who put it there before."""
+
+    rule: str
+    change: Change
+    fields: tuple[str, ...] = ()
+    since: int | None = None
+    by: str | None = None
+
+    def as_json(self) -> Json:
+        """For `--json` outputs."""
+        return {**vars(self), "fields": list(self.fields), "since": stamp(self.since)}
+
+
+def plan_rules(
+    wanted: Sequence[BudgetRule], in_force: Sequence[RuleInForce]
+) -> tuple[PlannedRule, ...]:
+    """What is to be done about each rule, by name."""
+    old = {found.rule.name: found for found in in_force}
+    new = {rule.name: rule for rule in wanted}
+    return tuple(
+        _planned(name, new.get(name), old.get(name)) for name in sorted(old.keys() | new.keys())
+    )
+
+
+def _planned(name: str, new: BudgetRule | None, old: RuleInForce | None) -> PlannedRule:
+    if old is None:
+        assert new is not None
+        return PlannedRule(name, "install", tuple(f"{k}: {v}" for k, v in _written(new).items()))
+    if new is None:
+        return PlannedRule(name, "remove", (), old.since, old.by)
+    before, after = _written(old.rule), _written(new)
+    fields = tuple(
+        f"{k}: {before.get(k, 'not set')} becomes {after.get(k, 'not set')}"
+        for k in sorted(before.keys() | after.keys())
+        if before.get(k) != after.get(k)
+    )
+    return PlannedRule(name, "update" if fields else "none", fields, old.since, old.by)
+
+
+def _written(rule: BudgetRule) -> dict[str, Any]:
+    fields = rule.model_dump(mode="json", exclude_defaults=True)
+    return {k: v for k, v in fields.items() if k != "name"}
+
+
+@dataclass(frozen=True)
+class Effective:
+    """One limit as one loop meets it."""
+
+    loop: str
+    rule: str
+    whose: str
+    unit: str
+    limit: str
+    """As declared; `cap` is what is left of it after the margin."""
+    cap: str
+    per: str
+    by: str | None
+    """Who put it in force; None for a rule that is not yet."""
+    since: int | None
+
+    def as_json(self) -> Json:
+        """For `--json` outputs."""
+        return {**vars(self), "since": stamp(self.since)}
+
+
+def effective(registry: Registry, in_force: Sequence[RuleInForce]) -> tuple[Effective, ...]:
+    """Every limit on every loop once the registry's rules are in force, by loop."""
+    old = {found.rule.name: found for found in in_force}
+    found: list[Effective] = []
+    for loop in sorted(registry.loops.values(), key=lambda one: one.name):
+        for rule in registry.budgets:
+            if limits(rule, loop, registry.organisation):
+                was = old.get(rule.name)
+                kept = was if was is not None and was.rule == rule else None
+                found.append(
+                    Effective(
+                        loop.name, rule.name, _whose(rule), rule.unit, _amount(rule, rule.limit),
+                        _amount(rule, rule.cap), _per(rule), kept and kept.by, kept and kept.since,
+                    )
+                )  # fmt: skip
+    return tuple(found)
+
+
+def table(found: Sequence[Effective]) -> str:
+    """The limits for people."""
+    head = ("LOOP", "RULE", "ON", "AT MOST", "PER", "SET BY")
+    lines = [
+        (
+            e.loop, e.rule, one_line(e.whose), f"{e.cap} {e.unit}" + (f" (of {e.limit})" if e.cap != e.limit else ""),
+            e.per, one_line(e.by) if e.by else "not in force yet",
+        )
+        for e in found
+    ]  # fmt: skip
+    return columns((head, *lines))
+
+
+def _whose(rule: BudgetRule) -> str:
+    on = [
+        f"{k} {v}"
+        for k in ("team", "user", "loop", "agent", "model", "tool")
+        if (v := getattr(rule, k)) != "*"
+    ]
+    each = f"each {' and '.join(rule.each)}" if rule.each else ""
+    return ", ".join(filter(None, (each, *on))) or "everybody together"
+
+
+def _per(rule: BudgetRule) -> str:
+    zone = f" ({rule.timezone})" if rule.per in ("day", "month") else ""
+    return f"{rule.per}{zone}" if rule.per else "at one moment"
+
+
+def _amount(rule: BudgetRule, value: int) -> str:
+    if rule.unit != "usd":
+        return f"{value:,}"
+    return f"{(Decimal(value) / 10**12).quantize(Decimal('0.000001')).normalize():,f}"

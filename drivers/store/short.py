@@ -1,0 +1,86 @@
+"""Which budget has no room, and what is the way out?"""
+
+from dataclasses import dataclass
+
+from drivers.store.sql import Row
+from governance.effects import Charge, Stop, StopReason
+from governance.errors import StoreError
+from governance.parts import usd
+
+_REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": "cost"}
+"""Why a run or an item ends at its own cap, by unit; a rule's budget is one reason, `budget`."""
+RULE = "rule:"
+"""How the budgets of registry/budgets.yaml begin."""
+
+
+@dataclass(frozen=True)
+class Short:
+    """A budget that has no room.
+
+    `held`: room comes back, when calls under way cost less than they hold or as a rolling window goes on. `row` is the
+    budget as it stands, None where there is none: then nobody caps it, and the charge is let go.
+    """
+
+    stop: Stop
+    held: bool
+    row: Row | None
+
+
+def reason_of(budget: str) -> StopReason:
+    """Why whoever meets the end of it stops. Raises `StoreError` for a unit there is not."""
+    if budget.startswith(RULE):
+        return "budget"
+    unit = budget.rpartition(":")[2]
+    if unit not in _REASONS:
+        raise StoreError(
+            f"budget {budget!r} counts in {unit!r}. A budget's name ends in one of "
+            f"{', '.join(':' + known for known in _REASONS)}."
+        )
+    return _REASONS[unit]
+
+
+def short_of(row: Row | None, charge: Charge, name: str) -> Short:
+    """What stands against this charge by the effect `name`."""
+    reason = reason_of(charge.budget)
+    if row is None:
+        return Short(Stop(reason, f"budget {charge.budget!r} has no cap"), False, None)
+    if row["stopped"] is not None:
+        detail = (
+            f"budget {charge.budget!r} ({row['period']}) is stopped: {row['stopped']}. Find out why, then "
+            "let it go on with `loops budget raise`."
+        )
+        return Short(Stop(reason, detail), False, row)
+    if charge.amount is None:
+        return Short(Stop(reason, _unpriced(charge, name)), False, row)
+    firm = row["spent"] + row["unknown"] + charge.amount
+    held = firm <= row["cap"] or (charge.since is not None and charge.amount <= row["cap"])
+    return Short(Stop(reason, _full(row, charge, charge.amount, held)), held, row)
+
+
+def _unpriced(charge: Charge, name: str) -> str:
+    return (
+        f"{name!r} has no price, and budget {charge.budget!r} counts USD. Name a priced model, or take the cap "
+        "away."
+    )
+
+
+def _full(row: Row, charge: Charge, amount: int, held: bool) -> str:
+    unit = charge.unit
+
+    def say(value: int) -> str:
+        return f"{usd(value).normalize():,f}" if unit == "usd" else f"{value:,}"
+
+    taken = row["spent"] + row["unknown"] + row["held"]
+    if held:
+        way_out = "Calls under way hold the rest." if charge.since is None else "It rolls on."
+    elif charge.budget.startswith(RULE):
+        way_out = (
+            f"Window {row['period']}; change the rule in registry/budgets.yaml and `loops apply`."
+        )
+    else:
+        way_out = "Raise the cap for the next run."
+    return (
+        f"budget {charge.budget!r} would reach {say(taken + amount)} of {say(row['cap'])} {unit} "
+        f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "
+        f"{say(amount)} asked for). {way_out}"
+    )

@@ -1,0 +1,135 @@
+"""What may budgets.yaml say, and which budgets does a call draw on?"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.budgets import BudgetRule
+from governance.draws import SLICES, Drawing, begins, draws, ends, period
+from governance.effects import Amounts, Principal
+from governance.parts import PICO
+from tests.governance.registry_texts import examined, said
+
+MAKER = Principal("night-fix", "noor@northwind.example", "platform", "fixer", "maker")
+CALL = Drawing("r1", MAKER, "model", "claude-opus-4-8")
+MOST = Amounts(usd=7, tokens=9, steps=1, calls=1, concurrent=1)
+HEAD = "budgets:\n"
+
+
+def rule(**told: object) -> BudgetRule:
+    return BudgetRule.model_validate({"name": "a", "usd": 5, "per": "day", **told})
+
+
+def at(*when: int) -> int:
+    return int(datetime(*when, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "field", "why"),
+    [
+        ("  - {name: a, usd: -5, per: day}", 2, "budgets[0].usd", "too small"),
+        ("  - {name: a, usd: 0, per: day}", 2, "budgets[0].usd", "must be more than 0"),
+        ("  - {name: a, tokens: 0, per: day}", 2, "budgets[0].tokens", "must be more than 0"),
+        ("  - {name: a, per: day}", 2, "budgets[0]", "limits none: give exactly one of usd, tokens"),
+        ("  - {name: a, usd: 5, calls: 3, per: day}", 2, "budgets[0]", "limits usd and calls"),
+        ("  - {name: a, usd: 5}", 2, "budgets[0]", "says no stretch of time"),
+        ("  - {name: a, usd: 5, per: week}", 2, "budgets[0].per", "is not a stretch of time"),
+        ("  - {name: a, usd: 5, per: 90d}", 2, "budgets[0].per", "from '10s' to '31d'"),
+        ("  - {name: a, concurrent: 5, per: day}", 2, "budgets[0]", "leave 'per' out"),
+        ("  - {name: a, usd: 5, per: 60s, timezone: UTC}", 2, "budgets[0]", "this rule has neither"),
+        ("  - {name: a, calls: 5, per: day, margin: 0.1}", 2, "budgets[0]", "does not count usd"),
+        ("  - {name: a, runs: 5, per: day, agent: lead}", 2, "budgets[0]", "a run belongs to a loop"),
+        ("  - {name: a, usd: 5, per: day, model: x*, tool: y.*}", 2, "budgets[0]", "leave 'model' or"),
+        ("  - {name: a, usd: 5, per: day, loop: fixx}", 2, "budgets[0].loop", "did you mean 'fix'?"),
+        ("  - {name: a, usd: 5, per: day, team: nobody}", 2, "budgets[0].team", "is not there"),
+        ("  - {name: a, usd: 5, per: day, loop: 'z*'}", 2, "budgets[0]", "would never take effect"),
+        ("  - {name: a, usd: 5, per: day, lop: fix}", 2, "budgets[0].lop", "did you mean 'loop'?"),
+        (
+            "  - {name: a, usd: 5, per: day}\n  - {name: a, usd: 5, per: month}",
+            3, "budgets[1].name", "is the name of rule 1 too",
+        ),
+        (
+            "  - {name: a, usd: 5, per: day}\n  - {name: b, usd: 9, per: day}",
+            3, "budgets[1]", "limits what rule 'a' limits",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rule_that_makes_no_sense_is_refused_with_file_line_field_and_way_out(
+    written: str, line: int, field: str, why: str
+) -> None:
+    (problem,) = said(examined(budgets=HEAD + written))
+    assert problem.startswith(f"registry/budgets.yaml:{line}: {field}: ")
+    assert why in problem
+
+
+def test_every_problem_of_every_rule_is_told_at_once() -> None:
+    written = "  - {name: a, usd: -5, per: day}\n  - {name: b, tokens: 0, per: day}\n  - {usd: 5, per: day}"
+    found = examined(budgets=HEAD + written).problems
+    assert [p.line for p in found] == [2, 3, 4]
+
+
+def test_usd_is_refused_where_a_model_has_no_price() -> None:
+    problems = said(examined(priced=False, budgets=HEAD + "  - {name: a, usd: 5, per: day}"))
+    assert any("has no price, and this rule counts USD" in p for p in problems)
+
+
+def test_every_rule_that_matches_is_drawn_on_and_no_other() -> None:
+    rules = [
+        rule(name="all"), rule(name="team", team="platform", each=["loop"]), rule(name="other", team="support"),
+        rule(name="opus", usd=None, tokens=3, model="claude-opus-*", per="60s"), rule(name="tools", tool="github.*"),
+        rule(name="once", usd=None, concurrent=2, per=None), rule(name="runs", usd=None, runs=2),
+    ]  # fmt: skip
+    found = {c.budget: c.amount for c in draws(rules, CALL, MOST, at(2026, 11, 26))}
+    assert found == {
+        "rule:all/all:usd": 7, "rule:team/night-fix:usd": 7, "rule:opus/all:tokens": 9, "rule:once/all:concurrent": 1,
+    }  # fmt: skip
+    assert [c.budget for c in begins(rules, "r1", MAKER, 0)] == ["rule:runs/all:runs"]
+
+
+def test_a_tool_call_draws_on_calls_and_on_no_tokens() -> None:
+    rules = [rule(usd=None, calls=3), rule(name="b", usd=None, tokens=3)]
+    call = replace(CALL, kind="tool", name="github.merge")
+    assert [c.unit for c in draws(rules, call, Amounts(calls=1, concurrent=1), 0)] == ["calls"]
+
+
+def test_the_margin_is_never_spent() -> None:
+    assert rule(margin=Decimal("0.25")).cap == 4 * PICO
+    assert rule().cap == 5 * PICO
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "day", "end"),
+    [
+        ("Europe/Berlin", at(2026, 10, 24, 22, 30), "2026-10-25", at(2026, 10, 25, 23)),
+        ("Europe/Berlin", at(2026, 3, 28, 23), "2026-03-29", at(2026, 3, 29, 22)),
+        ("America/Sao_Paulo", at(2026, 11, 1, 2, 59), "2026-10-31", at(2026, 11, 1, 3)),
+    ],
+)
+def test_a_day_is_the_zones_day_also_where_clocks_are_set(
+    zone: str, now: int, day: str, end: int
+) -> None:
+    daily = rule(timezone=zone)
+    assert period(daily, "r1", now) == (day, None)
+    assert ends(daily, now) == end
+    assert period(daily, "r1", end - 1)[0] == day
+    assert period(daily, "r1", end)[0] > day
+    assert period(rule(timezone=zone, per="month"), "r1", now)[0] == day[:7]
+
+
+@given(st.integers(0, 10**13), st.sampled_from(["10s", "90s", "15m", "24h", "31d"]), st.data())
+def test_a_rolling_window_looks_at_no_less_than_its_length(
+    now: int, per: str, pick: st.DataObject
+) -> None:
+    rolling = rule(per=per)
+    assert rolling.rolls is not None
+    length = int(rolling.rolls.total_seconds() * 1000)
+    earlier = max(0, now - pick.draw(st.integers(0, length)))
+    window, since = period(rolling, "r1", now)
+    assert since is not None
+    if now >= 2 * length:
+        assert since <= period(rolling, "r1", earlier)[0] <= window
+        assert period(rolling, "r1", now - length - 2 * length // SLICES)[0] < since
