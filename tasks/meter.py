@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import ArtifactCollection
-from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
 from governance.approvals import inline
 from governance.meter import Figures, Reading, Whose, budget_cells
 from governance.parts import usd
+from tasks.outbox import UNSENT
 from tasks.world import World, now_ms
 
 logger = get_logger("looprail.meter")
@@ -68,7 +67,7 @@ async def show_meter(world: World, *, loop: str | None = None, run: str | None =
         async with get_client() as client:
             there = await _there(client, pages)
             return [page.key for page in pages if await _keep(client, page, there, reading.at)]
-    except (PrefectException, httpx.HTTPError) as error:
+    except UNSENT as error:
         # Figures for people to look at: the next minute brings them up to date, and no run may fail for them.
         logger.warning("the meter is not shown: %s", error)
         return []
