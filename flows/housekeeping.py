@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from tasks.housekeeping import keep_store, recover, send_due, sweep_boxes
+from tasks.housekeeping import keep_meter, keep_store, recover, send_due, sweep_boxes
 from tasks.missed import keep_beats
 from tasks.names import due
 from tasks.perform import JOURNAL
@@ -16,10 +16,11 @@ from tasks.world import open_world
     persist_result=False,
 )
 async def housekeeping() -> None:
-    """Expire cards, start again what lost its process, keep heartbeats coming, remove dead boxes, send."""
+    """Expire cards, start again what lost its process, keep heartbeats coming, remove dead boxes, send, show the meter."""
     async with open_world() as world:
         await keep_store(world)
         await recover(world)
         await keep_beats(world)
         await sweep_boxes(world)
         await send_due(world)
+        await keep_meter(world)

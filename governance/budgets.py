@@ -47,6 +47,10 @@ Count = Annotated[int, Field(gt=0, le=10**15)]
 Per = Annotated[str, Field(max_length=10), AfterValidator(_per)]
 
 
+Share = Annotated[Decimal, Field(gt=0, le=1, decimal_places=2)]
+"""A share in whole percent, as 0.8."""
+
+
 class BudgetRule(Part):
     """One limit: on whom, on what, in which stretch of time. Exactly one unit is given."""
 
@@ -82,6 +86,8 @@ class BudgetRule(Part):
     """A budget of its own for each of these, instead of one for all together."""
     margin: Annotated[Decimal, Field(ge=0, lt=1, max_digits=5)] = Decimal(0)
     """By what share the provider's bill may be above our figures; so much of the limit is never spent."""
+    share: tuple[Share, ...] = (Decimal("0.5"), Decimal("0.8"), Decimal(1))
+    """At which shares of what may be drawn people are told; a window that rolls for less than a day tells nobody."""
     reason: OneLine = ""
     """Why, for whoever meets it."""
 
@@ -105,6 +111,12 @@ class BudgetRule(Part):
     def rolls(self) -> timedelta | None:
         """How long it rolls; None for a run, a day, a month and calls at one moment."""
         return _span(self.per) if self.per else None
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Percent of the cap that people are told of; none for calls at one moment, and for what rolls quickly."""
+        quick = self.rolls is not None and self.rolls < timedelta(days=1)
+        return () if quick or self.unit == "concurrent" else tuple(int(s * 100) for s in self.share)
 
     @property
     def scope(self) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ from governance.effects import (
     Stop,
 )
 from governance.firing_memory import Firings
+from governance.meter import Reading
 from governance.parts import Json
 from governance.records import (
     Budget,
@@ -201,6 +202,14 @@ class Store(Firings, Doubts, Upkeep, Protocol):
 
     async def budget(self, budget: str, window: str) -> Budget | None:
         """One budget in one window."""
+        ...
+
+    async def meter(self, *, days: int = 1, now: int) -> Reading:
+        """What is held, settled and unknown, and whose, since the UTC midnight `days` - 1 days before `now`'s."""
+        ...
+
+    async def run_meter(self, run: str, *, now: int) -> Reading | None:
+        """The same of one run, from its beginning; None for a run there is not."""
         ...
 
     async def put_cap(self, budget: str, window: str, cap: int, *, by: str, now: int) -> Budget:

@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from governance.errors import Rejected
+from tasks.meter import show_meter
 from tasks.outbox import drain
 from tasks.recovery import recover_all
 from tasks.world import World, now_ms
@@ -35,6 +36,11 @@ async def send_due(world: World) -> None:
 async def sweep_boxes(world: World) -> None:
     """Remove boxes whose lease has ended; none where nothing isolates."""
     await _sweep_boxes(Held(world))
+
+
+async def keep_meter(world: World) -> None:
+    """Bring the figures that Prefect shows of each loop and open run up to date."""
+    await _keep_meter(Held(world))
 
 
 class Held:
@@ -66,6 +72,11 @@ async def _recover(held: Held) -> State[None]:
 async def _send_due(held: Held) -> State[None]:
     sent = await drain(held.world)
     return told([f"{sent:,} sent"] if sent else [])
+
+
+@task(name="keep_meter", task_run_name="meter", cache_policy=NO_CACHE, persist_result=False)
+async def _keep_meter(held: Held) -> State[None]:
+    return told(await show_meter(held.world))
 
 
 @task(name="sweep_boxes", task_run_name="sweep boxes", cache_policy=NO_CACHE, persist_result=False)

@@ -4,19 +4,22 @@ from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_UI_URL
 
+from governance.alerts import said
 from governance.answers import CardKind, way_to_answer
 from governance.approvals import moment, plain
 from governance.parts import Json, usd
 from governance.records import Card, ItemRow, Outgoing, RunRow
+from tasks.events import emit
 from tasks.world import World
 
 
 async def notify(world: World, due: Outgoing) -> None:
-    """Send one notice through every notification block the organisation names; none named, none sent."""
+    """Send one notice: as an event of Prefect's, and through every notification block the organisation names."""
     told = await _words(world, due)
     if told is None:
         return
     subject, body = told
+    await emit(world, due, subject)
     for name in world.registry.organisation.alerts:
         block = await Block.aload(name)
         if not isinstance(block, NotificationBlock):
@@ -25,6 +28,8 @@ async def notify(world: World, due: Outgoing) -> None:
 
 
 async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
+    if about_money := said(due.payload):
+        return about_money
     if "card" in due.payload:
         card = await world.store.card(str(due.payload["card"]))
         return await _card(world, card) if card else None

@@ -15,6 +15,7 @@ from tasks.breaker import weigh
 from tasks.endings import acted, so_far
 from tasks.job import Job
 from tasks.life import close
+from tasks.meter import show_meter
 from tasks.outbox import drain
 from tasks.waking import changes_of
 from tasks.world import now_ms
@@ -47,6 +48,7 @@ async def finish(job: Job, outcome: Json | Stop) -> State[Any]:
     await weigh(job.world, job.loop)
     await drain(job.world)
     await _artifact(job, stop.detail if stop else "Done.", kept)
+    await show_meter(job.world, loop=job.loop.name, run=job.run)
     return ended(stop) if stop else Completed(name="Done", message=done_means(job))
 
 
@@ -65,6 +67,7 @@ async def report(job: Job, found: int, stop: Stop | None) -> State[Any]:
         await job.world.store.end_run(job.run, stop=stop, now=now_ms())
     await drain(job.world)
     await _artifact(job, stop.detail if stop else f"{found} put in the inbox.", {})
+    await show_meter(job.world, loop=job.loop.name, run=job.run)
     return ended(stop) if stop else Completed(name="Done", message=f"{found} put in the inbox")
 
 

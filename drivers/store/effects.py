@@ -34,7 +34,7 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
         return refused
     attempt = last["attempt"] + 1 if last is not None else 1
     charges = (*intent.charges, *spending.drawn(sql, intent))
-    short = money.hold(sql, intent.place.key, attempt, charges, name=intent.name)
+    short = money.hold(sql, intent.place.key, attempt, charges, name=intent.name, now=intent.now)
     if short is not None:
         return checks.refuse(sql, intent.place, short.stop, held=short.held)
     checks.use_card(sql, intent)

@@ -108,6 +108,28 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE budgets ADD COLUMN stopped TEXT",
         ),
     ),
+    Migration(
+        "0013-meter",
+        (
+            # What was settled on a UTC day, added up as it is settled: to read it is no scan of the ledger.
+            "CREATE TABLE meter (day BIGINT NOT NULL, run TEXT NOT NULL, agent TEXT NOT NULL,"
+            " model TEXT NOT NULL, loop TEXT NOT NULL, loop_owner TEXT NOT NULL, team TEXT NOT NULL,"
+            " tries BIGINT NOT NULL, cost BIGINT NOT NULL, unknown BIGINT NOT NULL, unpriced BIGINT NOT NULL,"
+            " PRIMARY KEY (day, run, agent, model))",
+            "CREATE INDEX meter_run ON meter (run)",
+            "INSERT INTO meter (day, run, agent, model, loop, loop_owner, team, tries, cost, unknown, unpriced)"
+            " SELECT l.ended_at / 86400000, l.run, l.agent, CASE WHEN j.kind = 'model' THEN l.name ELSE '' END,"
+            " min(l.loop), min(l.loop_owner), min(l.team), count(*), coalesce(sum(l.cost), 0),"
+            " sum(CASE WHEN l.status = 'unknown' THEN l.reserved ELSE 0 END),"
+            " sum(CASE WHEN l.cost_status = 'unpriced' THEN 1 ELSE 0 END)"
+            " FROM ledger l JOIN journal j ON j.key = l.key WHERE l.ended_at IS NOT NULL"
+            " GROUP BY l.ended_at / 86400000, l.run, l.agent, CASE WHEN j.kind = 'model' THEN l.name ELSE '' END",
+            # From how much on a run is told of as a spike; -1 for not at all.
+            "ALTER TABLE runs ADD COLUMN spike_at BIGINT",
+            "CREATE INDEX runs_open ON runs (opened_at) WHERE status = 'open'",
+            "CREATE INDEX runs_loop ON runs (loop, opened_at)",
+        ),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ budget are the sums of its charges.
 
 from collections.abc import Iterable
 
+from drivers.store import thresholds
 from drivers.store.outbox import send
 from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
@@ -25,7 +26,9 @@ def add_budgets(sql: Sql, budgets: Iterable[Budget]) -> None:
         _add(sql, budget.budget, budget.window, budget.cap)
 
 
-def hold(sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: str) -> Short | None:
+def hold(
+    sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: str, now: int
+) -> Short | None:
     """Hold every charge of the effect `name`, or none and say which budget is short.
 
     A budget without a cap is not charged.
@@ -38,19 +41,22 @@ def hold(sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: s
         elif short.row is not None:
             for back in taken:
                 _move(sql, back.budget, back.window, held=-(back.amount or 0))
+            if not short.held and charge.amount is not None:
+                thresholds.refused(sql, short.row, asked=charge.amount, key=key, now=now)
             return short
     for charge in taken:
         _note(sql, key, attempt, charge, "held")
     return None
 
 
-def spend(sql: Sql, key: str, charges: Iterable[Charge]) -> Short | None:
+def spend(sql: Sql, key: str, charges: Iterable[Charge], *, now: int) -> Short | None:
     """Hold and settle in one, for what is over as it begins (a run); none of it when one budget is short."""
-    short = hold(sql, key, 0, charges, name="run")
+    short = hold(sql, key, 0, charges, name="run", now=now)
     if short is None:
         for row in _charges(sql, key, 0):
-            _move(sql, row["budget"], row["period"], held=-row["amount"], spent=row["amount"])
-            _renote(sql, row, "spent", row["amount"])
+            amount = row["amount"]
+            _move(sql, row["budget"], row["period"], held=-amount, spent=amount, now=now)
+            _renote(sql, row, "spent", amount)
     return short
 
 
@@ -62,7 +68,7 @@ def release(sql: Sql, key: str, attempt: int) -> None:
             _renote(sql, row, "freed", row["amount"])
 
 
-def doubt(sql: Sql, key: str, attempt: int) -> None:
+def doubt(sql: Sql, key: str, attempt: int, *, now: int) -> None:
     """Nobody can say what the try cost: what it held counts as unknown until someone can.
 
     It is not under way any more, whatever it cost: of calls at one moment it is none.
@@ -70,10 +76,10 @@ def doubt(sql: Sql, key: str, attempt: int) -> None:
     for row in _charges(sql, key, attempt):
         if row["status"] == "held":
             gone = row["budget"].endswith(":concurrent")
-            _leave(sql, row, "freed" if gone else "unknown")
+            _leave(sql, row, "freed" if gone else "unknown", now=now)
 
 
-def settle(sql: Sql, key: str, attempt: int, paid: Amounts) -> None:
+def settle(sql: Sql, key: str, attempt: int, paid: Amounts, *, now: int) -> None:
     """The try took exactly this of every budget that it held.
 
     What was spent is booked even above the hold or the cap: it has happened. A call that took more than the most it
@@ -85,10 +91,10 @@ def settle(sql: Sql, key: str, attempt: int, paid: Amounts) -> None:
         pending = row["status"] in ("held", "unknown")
         if amount is None:
             if row["status"] == "held":
-                _leave(sql, row, "unknown")
+                _leave(sql, row, "unknown", now=now)
             continue
         back = {row["status"]: -row["amount"]} if pending else {}
-        _move(sql, row["budget"], row["period"], spent=amount, **back)
+        _move(sql, row["budget"], row["period"], spent=amount, now=now, **back)
         _renote(sql, row, "spent", amount)
         if pending and amount > row["amount"] and row["budget"].endswith(_BOUNDED):
             _overshot(sql, row, amount)
@@ -158,25 +164,28 @@ def _add(sql: Sql, budget: str, period: str, cap: int) -> None:
     )  # fmt: skip
 
 
-def _leave(sql: Sql, row: Row, status: str) -> None:
+def _leave(sql: Sql, row: Row, status: str, *, now: int) -> None:
     """What was held is held no more."""
     amount = row["amount"]
     unknown = amount if status == "unknown" else 0
-    _move(sql, row["budget"], row["period"], held=-amount, unknown=unknown)
+    _move(sql, row["budget"], row["period"], held=-amount, unknown=unknown, now=now)
     _renote(sql, row, status, amount)
 
 
 def _move(
     sql: Sql, budget: str, period: str, *, held: int = 0, spent: int = 0, unknown: int = 0,
-    capped: bool = False,
+    capped: bool = False, now: int = 0,
 ) -> bool:  # fmt: skip
+    """`now` is needed where more than before is taken for good: that may be news."""
     room = " AND held + spent + unknown + :held <= cap AND stopped IS NULL" if capped else ""
-    moved = sql.run(
+    row = sql.one(
         "UPDATE budgets SET held = held + :held, spent = spent + :spent, unknown = unknown + :unknown"
-        " WHERE budget = :budget AND period = :period" + room,
+        f" WHERE budget = :budget AND period = :period{room} RETURNING *",
         budget=budget, period=period, held=held, spent=spent, unknown=unknown,
     )  # fmt: skip
-    return moved == 1
+    if row is not None and spent + unknown > 0:
+        thresholds.taken(sql, row, spent + unknown, now=now)
+    return row is not None
 
 
 def _charges(sql: Sql, key: str, attempt: int) -> Iterable[Row]:

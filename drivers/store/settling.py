@@ -22,7 +22,7 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
     """T5: money, ledger, and the journal if nobody was first; settling a settled try changes nothing."""
     row = _try_of(sql, place, attempt)
     if row["status"] not in ("done", "late"):
-        money.settle(sql, place.key, attempt, settlement.paid)
+        money.settle(sql, place.key, attempt, settlement.paid, now=settlement.now)
         kept = Result(
             result, settlement.head, settlement.labels, settlement.tree, settlement.state,
             settlement.evidence,

@@ -1,12 +1,12 @@
 """Which rules about spending are in force, and what does this effect draw on because of them?"""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from drivers.store import money
 from drivers.store.pages import note
 from drivers.store.short import RULE, Short
 from drivers.store.sql import Sql
+from drivers.store.thresholds import read_rule
 from governance.budgets import BudgetRule
 from governance.draws import Drawing, begins, draws
 from governance.effects import Charge, Intent, Principal
@@ -22,13 +22,13 @@ def drawn(sql: Sql, intent: Intent) -> tuple[Charge, ...]:
 
 def begin(sql: Sql, run: str, by: Principal, now: int) -> Short | None:
     """A run is counted by every rule that counts it, or by none and which one has no room."""
-    return money.spend(sql, run, begins(_rules(sql), run, by, now))
+    return money.spend(sql, run, begins(_rules(sql), run, by, now), now=now)
 
 
 def rules(sql: Sql) -> tuple[RuleInForce, ...]:
     """All that is in force, by name."""
     found = sql.all("SELECT * FROM budget_rules ORDER BY rule")
-    return tuple(RuleInForce(_rule(row["body"]), row["since"], row["said_by"]) for row in found)
+    return tuple(RuleInForce(read_rule(row["body"]), row["since"], row["said_by"]) for row in found)
 
 
 def put_rules(sql: Sql, wanted: Sequence[BudgetRule], *, by: str, now: int) -> None:
@@ -63,9 +63,4 @@ def spelled(rule: BudgetRule) -> str:
 
 
 def _rules(sql: Sql) -> tuple[BudgetRule, ...]:
-    return tuple(_rule(row["body"]) for row in sql.all("SELECT body FROM budget_rules"))
-
-
-@lru_cache(maxsize=1024)
-def _rule(body: str) -> BudgetRule:
-    return BudgetRule.model_validate_json(body)
+    return tuple(read_rule(row["body"]) for row in sql.all("SELECT body FROM budget_rules"))

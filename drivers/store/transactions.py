@@ -19,6 +19,7 @@ from drivers.store import (
     spending,
     triggers,
 )
+from drivers.store import meter as money_meter
 from drivers.store import reading as looks
 from drivers.store.connection import Database
 from drivers.store.items import advance, close, posted, stop_item
@@ -84,6 +85,8 @@ class Transactions:
     correct = writing(pages.correct, "correct")
     audit = reading(looks.audit)
     budget = reading(looks.budget)
+    meter = reading(money_meter.reading)
+    run_meter = reading(money_meter.run_reading)
     put_cap = writing(pages.put_cap, "put-cap")
     rules = reading(spending.rules)
     put_rules = writing(spending.put_rules, "put-rules")

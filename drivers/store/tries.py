@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from drivers.store import money, spans
+from drivers.store import meter, money, spans, thresholds
 from drivers.store.sql import Row, Sql
 from governance.conversation import Usage
 from governance.effects import NOT_BEFORE, Intent
@@ -88,11 +88,14 @@ def close_try(sql: Sql, row: Row, end: End) -> None:
         price=canonical(end.price), model=end.response_model,
         key=row["key"], attempt=row["attempt"],
     )  # fmt: skip
+    meter.count(sql, row, meter.Ended(end.status, end.now, end.cost, end.cost_status))
+    if end.cost:
+        thresholds.paid(sql, row["run"], row["loop"], now=end.now)
 
 
 def lose_try(sql: Sql, row: Row, end: End) -> None:
     """Nobody can say what became of it: its holds count as unknown, and so does its cost."""
-    money.doubt(sql, row["key"], row["attempt"])
+    money.doubt(sql, row["key"], row["attempt"], now=end.now)
     close_try(sql, row, end)
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -49,6 +50,7 @@ async def test_an_item_whose_card_was_changed_is_not_woken_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOPRAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tasks.notices.emit", AsyncMock())
     told, item = await found_in(tmp_path)
     await told.store.sent("dispatch", f"{item.loop}-{item.item}-0", now=1, flow_run="flow-1")
     await told.claim(item.item)

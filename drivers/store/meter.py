@@ -1,0 +1,171 @@
+"""What was settled by whom, and what is under way, without a scan of the ledger?
+
+Each settling adds to one row of the meter: the day, the run, the agent and the model. What is under way stands in the
+index of open tries; the last minute at the end of the order of settling. A meter is read on one snapshot.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drivers.store import rows
+from drivers.store.short import RULE
+from drivers.store.spending import rules
+from drivers.store.sql import Row, Sql
+from governance.budgets import BudgetRule
+from governance.draws import period
+from governance.meter import DAY_MS, RATE_MS, Figures, Leaf, Reading, merged
+from governance.records import Budget
+
+NEWEST = 5_000
+"""Tries that are looked at for the last minute; where more were settled in it, the rate is the least it can be."""
+_OF_A_MODEL = '"gen_ai.request.model"'
+"""What only a model call notes of itself, as it stands in the attributes of its try."""
+_UNITS = ("usd", "tokens", "steps")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a try stands from now on."""
+
+    status: str
+    at: int
+    cost: int | None
+    cost_status: str
+
+
+def count(sql: Sql, row: Row, end: Ended) -> None:
+    """Add a try as it ended; one that was settled before, as unknown say, first leaves the meter as it was."""
+    if row["seq"] is not None:
+        before = Ended(row["status"], row["ended_at"], row["cost"], row["cost_status"])
+        _add(sql, row, before, -1)
+    _add(sql, row, end, 1)
+
+
+def _add(sql: Sql, row: Row, end: Ended, sign: int) -> None:
+    sql.run(
+        "INSERT INTO meter (day, run, agent, model, loop, loop_owner, team, tries, cost, unknown, unpriced)"
+        " VALUES (:day, :run, :agent, :model, :loop, :user, :team, :tries, :cost, :unknown, :unpriced)"
+        " ON CONFLICT (day, run, agent, model) DO UPDATE SET tries = meter.tries + :tries,"
+        " cost = meter.cost + :cost, unknown = meter.unknown + :unknown,"
+        " unpriced = meter.unpriced + :unpriced",
+        day=end.at // DAY_MS, run=row["run"], agent=row["agent"], model=_model(row), loop=row["loop"],
+        user=row["loop_owner"], team=row["team"], tries=sign, cost=sign * (end.cost or 0),
+        unknown=sign * (row["reserved"] if end.status == "unknown" else 0),
+        unpriced=sign * (end.cost_status == "unpriced"),
+    )  # fmt: skip
+
+
+def _model(row: Row) -> str:
+    return row["name"] if _OF_A_MODEL in row["attributes"] else ""
+
+
+def reading(sql: Sql, *, days: int = 1, now: int) -> Reading:
+    """The meter over today and `days` - 1 UTC days before."""
+    first = now // DAY_MS - days + 1
+    settled = sql.all("SELECT * FROM meter WHERE day >= :first", first=first)
+    runs = sql.all("SELECT run FROM runs WHERE status = 'open' ORDER BY opened_at, run")
+    budgets = (*_of_rules(sql, now), *_of_open_runs(sql))
+    leaves = merged((*_settled(settled), *_under_way(sql), *_last_minute(sql, now)))
+    return Reading(now, first * DAY_MS, leaves, budgets, tuple(row["run"] for row in runs))
+
+
+def run_reading(sql: Sql, run: str, *, now: int) -> Reading | None:
+    """The meter of one run from its beginning; None for a run there is not."""
+    row = sql.one("SELECT opened_at, status FROM runs WHERE run = :run", run=run)
+    if row is None:
+        return None
+    settled = sql.all("SELECT * FROM meter WHERE run = :run", run=run)
+    budgets = [
+        sql.one(
+            "SELECT * FROM budgets WHERE budget = :budget AND period = :run",
+            budget=f"run:{run}:{unit}", run=run,
+        )
+        for unit in _UNITS
+    ]  # fmt: skip
+    leaves = merged((*_settled(settled), *_under_way(sql), *_last_minute(sql, now)))
+    capped = tuple(rows.budget(budget) for budget in budgets if budget is not None)
+    whole = Reading(
+        now, row["opened_at"], leaves, capped, (run,) if row["status"] == "open" else ()
+    )
+    return whole.of(run=run)
+
+
+def _settled(found: Sequence[Row]) -> list[Leaf]:
+    return [
+        _leaf(
+            r,
+            r["model"],
+            Figures(r["cost"], r["unknown"], tries=r["tries"], unpriced=r["unpriced"]),
+        )
+        for r in found
+    ]
+
+
+def _under_way(sql: Sql) -> list[Leaf]:
+    open_tries = sql.all("SELECT * FROM ledger WHERE status = 'open' ORDER BY lease")
+    return [_leaf(r, _model(r), Figures(held=r["reserved"], under_way=1)) for r in open_tries]
+
+
+def _last_minute(sql: Sql, now: int) -> list[Leaf]:
+    found = sql.all(
+        "SELECT * FROM ledger WHERE seq > (SELECT value FROM counters WHERE name = 'settled') - :newest"
+        " AND ended_at > :since AND cost > 0",
+        newest=NEWEST, since=now - RATE_MS,
+    )  # fmt: skip
+    return [_leaf(r, _model(r), Figures(per_minute=r["cost"])) for r in found]
+
+
+def _leaf(row: Row, model: str, figures: Figures) -> Leaf:
+    return Leaf(
+        row["loop"], row["loop_owner"], row["team"], row["run"], row["agent"], model, figures
+    )
+
+
+def _of_rules(sql: Sql, now: int) -> tuple[Budget, ...]:
+    """The budgets that were drawn on in the windows of now; those of runs, in open runs."""
+    return tuple(
+        Budget(
+            row["budget"],
+            _window(known.rule, row),
+            known.rule.cap,
+            row["held"],
+            row["spent"],
+            row["unknown"],
+        )
+        for known in rules(sql)
+        for row in _of_rule(sql, known.rule, now)
+    )
+
+
+def _of_rule(sql: Sql, rule: BudgetRule, now: int) -> Sequence[Row]:
+    window, since = period(rule, "", now)
+    which = "= :window"
+    if rule.per == "run":
+        which = "IN (SELECT run FROM runs WHERE status = 'open')"
+    elif since is not None:
+        which = ">= :since"
+    every = "b.period" if since is None else "min(b.period)"
+    # From one budget to the next, whatever windows lie between: a rule that rolls leaves thousands behind.
+    return sql.all(
+        "WITH RECURSIVE whose(budget) AS ("
+        "SELECT min(budget) FROM budgets WHERE budget >= :first AND budget < :last UNION ALL"
+        " SELECT (SELECT min(n.budget) FROM budgets n WHERE n.budget > whose.budget AND n.budget < :last)"
+        " FROM whose WHERE whose.budget IS NOT NULL)"
+        f" SELECT b.budget, {every} AS period, sum(b.held) AS held, sum(b.spent) AS spent,"
+        " sum(b.unknown) AS unknown FROM whose JOIN budgets b ON b.budget = whose.budget"
+        f" AND b.period {which} GROUP BY b.budget{'' if since else ', b.period'} ORDER BY b.budget",
+        first=f"{RULE}{rule.name}/", last=f"{RULE}{rule.name}0", window=window, since=since,
+    )  # fmt: skip
+
+
+def _window(rule: BudgetRule, row: Row) -> str:
+    return f"last {rule.per}" if rule.rolls else row["period"]
+
+
+def _of_open_runs(sql: Sql) -> tuple[Budget, ...]:
+    named = ", ".join(f"'run:' || r.run || ':{unit}'" for unit in _UNITS)
+    found = sql.all(
+        f"SELECT b.* FROM runs r JOIN budgets b ON b.budget IN ({named}) AND b.period = r.run"
+        " WHERE r.status = 'open' ORDER BY r.opened_at, b.budget"
+    )
+    return tuple(rows.budget(row) for row in found)

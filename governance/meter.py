@@ -1,0 +1,147 @@
+"""Where does the money stand: what is held, settled, unknown and left, and whose is it?
+
+One reading is one snapshot of the store. Whoever has no budget is metered all the same; `left` is known only where a
+cap says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from governance.alerts import amount, named, unit_of
+from governance.parts import Json, usd
+from governance.records import Budget
+
+Whose = Literal["organisation", "team", "user", "loop", "agent", "model", "run"]
+WHOSE: tuple[Whose, ...] = ("organisation", "team", "user", "loop", "agent", "model", "run")
+DAY_MS = 86_400_000
+RATE_MS = 60_000
+"""What was settled within so long makes the spend per minute."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Money of one principal. `settled`, `unknown` and `unpriced` since the reading's first day; the rest is now."""
+
+    settled: int = 0
+    """pico-USD at list price."""
+    unknown: int = 0
+    """pico-USD that tries of unknown outcome may have cost at most."""
+    held: int = 0
+    """pico-USD that calls under way may cost at most."""
+    tries: int = 0
+    unpriced: int = 0
+    """Tries settled without a price: not among `settled`, and not free."""
+    under_way: int = 0
+    per_minute: int = 0
+    """pico-USD settled in the last minute."""
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(
+            *(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
+
+    def as_json(self) -> Json:
+        """For `--json` outputs: USD as decimals, every digit."""
+        money = ("settled", "unknown", "held", "per_minute")
+        return {
+            f"{name}_usd" if name in money else name: f"{usd(value):f}" if name in money else value
+            for name, value in vars(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What one agent of a run spent on one model; `model` is empty for tools and commands."""
+
+    loop: str
+    user: str
+    team: str
+    run: str
+    agent: str
+    model: str
+    figures: Figures
+
+    def name(self, whose: Whose) -> str:
+        """Its principal of that kind; an agent is named within its loop."""
+        match whose:
+            case "organisation":
+                return ""
+            case "agent":
+                return f"{self.loop}/{self.agent}"
+            case _:
+                found: str = getattr(self, whose)
+                return found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The meter at one moment."""
+
+    at: int
+    """When the store was asked, Unix milliseconds; everything committed before is in it."""
+    since: int
+    """The moment that `settled` and `unknown` count from: a UTC midnight, or when the run began."""
+    leaves: tuple[Leaf, ...]
+    budgets: tuple[Budget, ...]
+    """Of open runs, and of rules what was drawn on in the windows of now."""
+    open_runs: tuple[str, ...] = ()
+
+    def by(self, whose: Whose) -> tuple[tuple[str, Figures], ...]:
+        """Every principal of that kind, the dearest first; each way of looking at it adds up to the same."""
+        found: dict[str, Figures] = {}
+        for leaf in self.leaves:
+            name = leaf.name(whose)
+            found[name] = found.get(name, Figures()) + leaf.figures
+        return tuple(sorted(found.items(), key=lambda f: (-_weight(f[1]), f[0])))
+
+    @property
+    def total(self) -> Figures:
+        """Of the whole organisation."""
+        return sum((leaf.figures for leaf in self.leaves), Figures())
+
+    def of(self, *, loop: str | None = None, run: str | None = None) -> "Reading":
+        """What of it is a loop's or a run's, with the budgets of its own runs; the window of a run's is the run."""
+        leaves = tuple(
+            leaf for leaf in self.leaves if loop in (None, leaf.loop) and run in (None, leaf.run)
+        )
+        runs = {leaf.run for leaf in leaves} | ({run} if run else set())
+        budgets = tuple(b for b in self.budgets if b.window in runs)
+        open_runs = tuple(r for r in self.open_runs if r in runs)
+        return replace(self, leaves=leaves, budgets=budgets, open_runs=open_runs)
+
+
+def _weight(figures: Figures) -> int:
+    return figures.settled + figures.unknown + figures.held
+
+
+def left(budget: Budget) -> int:
+    """What may still be asked for now: the cap without what is settled, unknown and held; below 0 when overshot."""
+    return budget.cap - budget.spent - budget.unknown - budget.held
+
+
+def budget_json(budget: Budget) -> Json:
+    """For `--json` outputs, in the budget's unit; USD as decimals."""
+    unit = unit_of(budget.budget)
+    amounts = {
+        "cap": budget.cap, "settled": budget.spent, "unknown": budget.unknown, "held": budget.held,
+        "left": left(budget),
+    }  # fmt: skip
+    told = {k: f"{usd(v):f}" if unit == "usd" else v for k, v in amounts.items()}
+    return {"budget": budget.budget, "window": budget.window, "unit": unit, **told}
+
+
+def budget_cells(budget: Budget) -> tuple[str, ...]:
+    """Whose it is, its window, then held, settled, unknown, left and cap, as people read them."""
+    unit = unit_of(budget.budget)
+    amounts = (budget.held, budget.spent, budget.unknown, left(budget), budget.cap)
+    return (named(budget.budget), budget.window, *(amount(value, unit) for value in amounts))
+
+
+def merged(leaves: Iterable[Leaf]) -> tuple[Leaf, ...]:
+    """Leaves of the same principals as one."""
+    found: dict[Leaf, Figures] = {}
+    for leaf in leaves:
+        bare = replace(leaf, figures=Figures())
+        found[bare] = found.get(bare, Figures()) + leaf.figures
+    return tuple(replace(bare, figures=figures) for bare, figures in found.items())
