@@ -67,6 +67,8 @@ class Job:
     results: dict[str, Recorded] = field(default_factory=dict)
     """Everything done so far, by key: one SELECT when the life began, then kept up to date."""
 
+    asked: dict[str, Json] = field(default_factory=dict[str, Json])
+    """Arguments of what an earlier life was in the middle of, by key."""
     ahead: set[str] = field(default_factory=set[str])
     """Keys on record that this life has not come to yet: while there are any, it replays."""
     given_up: dict[tuple[str, str], list[Recorded]] = field(
@@ -114,8 +116,14 @@ class Job:
         self.given_up = _given_up(e for e in entries if e not in kept)
         for again in (e for e in kept if MADE_BEFORE in e.labels):
             self.made_before(again.name, again.args)
+        self.asked = {e.key: e.args for e in kept if e.status != "done"}
         beside = {e.key for e in kept if e.kind in BESIDE or e.place.lane.startswith(PROBES)}
         self.ahead = {e.key for e in kept} - beside
+
+    def args_of(self, key: str) -> Json | None:
+        """The arguments under which an effect is on record, done or not; None where it is not."""
+        found = self.results.get(key)
+        return found.args if found is not None else self.asked.get(key)
 
     def made_before(self, name: str, arguments: Json) -> Recorded | None:
         """The result of the same call in a round that was given up; each counts once."""

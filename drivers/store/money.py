@@ -23,6 +23,8 @@ class Short:
 
     stop: Stop
     held: bool
+    cap: tuple[str, str]
+    """The budget and its window."""
 
 
 def add_budgets(sql: Sql, budgets: Iterable[Budget]) -> None:
@@ -138,13 +140,14 @@ def _short(row: Row, charge: Charge) -> Short:
 
     firm = row["spent"] + row["unknown"] + charge.amount
     held = firm <= row["cap"]
-    way_out = "Calls under way hold the rest." if held else "Raise the cap for the next run."
+    raised = f"Raise it with `loops budget raise {charge.budget}`."
+    way_out = "Calls under way hold the rest." if held else raised
     detail = (
         f"budget {charge.budget!r} would reach {say(firm + row['held'])} of {say(row['cap'])} {unit} "
         f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "
         f"{say(charge.amount)} asked for). {way_out}"
     )
-    return Short(Stop(_reason(charge.budget), detail), held)
+    return Short(Stop(_reason(charge.budget), detail), held, (charge.budget, charge.window))
 
 
 def _reason(budget: str) -> StopReason:
