@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 TICKETS, FIX = "ticket-triage", "night-fix"
 ONE: dict[str, Any] = {"find": {"max_items": 1, "arguments": {"state": "all"}}}
 
-GRANTED = {"linear": ["get_ticket", "comment_ticket"]}
-
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
@@ -160,8 +158,8 @@ async def test_a_delegate_that_was_capped_goes_on_too_and_its_lead_is_told_nothi
         "delegates", TICKETS, **ONE, harness={"max_steps": 4},
         play={"tickets/v1": "hand-out", "draft/v2": "say-so", "review/v1": "say-so"},
         subagents=[
-            {"name": "writer", "instructions": "draft.md@v2", "mcp_servers": GRANTED},
-            {"name": "reader", "instructions": "review.md@v1", "mcp_servers": GRANTED},
+            {"name": "writer", "instructions": "draft.md@v2", "mcp_servers": {"linear": ["get_ticket", "comment_ticket"]}},
+            {"name": "reader", "instructions": "review.md@v1", "mcp_servers": {"linear": ["get_ticket", "comment_ticket"]}},
         ],
     )  # fmt: skip
     found = await one_item(bench, TICKETS)
