@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from governance.caps import MINUTE
 from governance.conversation import EMPTY_HEAD, ToolSpec
 from governance.effects import (
     InDoubt,
@@ -22,7 +23,7 @@ from governance.effects import (
 )  # fmt: skip
 from governance.errors import Diverged, TakenOver
 from governance.parts import Json, canonical
-from governance.records import Claimed, Entry, ItemRow
+from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
 from tasks.step import Came, Step, Waiting
@@ -176,9 +177,14 @@ class Job:
             place=place, kind=kind, name=name, principal=by, rule=rule, head=head, args=args,
             fence=self.fence, now=now, send_by=now + SEND_WITHIN_MS,
             lease=now + int(timeout_s * 1000) + LEASE_MARGIN_MS, repeatable=repeatable, card=card, tool_digest=tool_digest,
-            tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * 60_000,
+            tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * MINUTE,
             attributes=dict(attributes or {}),
         )  # fmt: skip
+
+    async def caps(self) -> tuple[Budget, ...]:
+        """The caps of this item, or heartbeat, and of its run as they stand now."""
+        limit = self.loop.harness.max_minutes * MINUTE
+        return await self.world.store.caps(self.run, self.owner, awake_limit_ms=limit, now=now_ms())
 
     def took(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Came:
         """What the edge's outcome means for the step; a result is remembered."""

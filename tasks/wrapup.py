@@ -5,10 +5,9 @@ same, whatever was spent meanwhile, and one that died in the middle of that call
 Source: docs/decisions/0012-what-is-told-is-on-record.md
 """
 
-from governance.caps import MINUTE, told_of
+from governance.caps import told_of
 from governance.parts import Json
 from tasks.lane import Lane
-from tasks.world import now_ms
 
 
 async def tell(lane: Lane) -> None:
@@ -20,11 +19,7 @@ async def tell(lane: Lane) -> None:
 
 
 async def _now(lane: Lane) -> Json | None:
-    job = lane.job
     if not lane.hears:
         return None
-    harness = job.loop.harness
-    budgets = await job.world.store.caps(
-        job.run, job.owner, awake_limit_ms=harness.max_minutes * MINUTE, now=now_ms()
-    )
-    return told_of(budgets, harness.wrap_up_at, lane.heard_of)
+    share = lane.job.loop.harness.wrap_up_at
+    return told_of(await lane.job.caps(), share, lane.heard_of)

@@ -58,7 +58,7 @@ def expire(sql: Sql, now: int) -> tuple[str, ...]:
         _set_cap(sql, budget, window, row["base"], only=row["cap"])
         detail = f"{row['cap']} to {row['base']}"
         note(
-            sql, who=row["said_by"], what="raise over", subject=f"{budget} ({window})", detail=detail,
+            sql, who="deadline", what="raise over", subject=f"{budget} ({window})", detail=detail,
             now=now,
         )  # fmt: skip
         said.append(f"the raise of {budget!r} by {row['said_by']} is over: {detail}")

@@ -69,13 +69,21 @@ def _cap_refuses(sql: Sql, wanted: Raising, before: Row | None) -> str | None:
         return f"the cap of {wanted.budget!r} is {say[0]} {unit} by now, not {say[1]}. Look again."
     if wanted.to <= cap:
         return f"{wanted.budget!r} is capped at {say[0]} {unit}, and {say[2]} is no more. Name a higher amount."
-    taken = row["spent"] + row["unknown"] if row is not None else 0
+    taken = row["spent"] + row["unknown"] if row is not None else _awake(sql, wanted)
     if wanted.to <= taken:
         return (
             f"of {wanted.budget!r} {amount(taken, unit)} {unit} are spent or unknown, so {say[2]} would leave no room. "
             "Name a higher amount."
         )
     return None
+
+
+def _awake(sql: Sql, wanted: Raising) -> int:
+    item = sql.one(
+        "SELECT awake_ms FROM items WHERE item = :item",
+        item=wanted.budget.split(":")[1],
+    )
+    return item["awake_ms"] if item is not None else 0
 
 
 def _ending(stopped: Sequence[Row]) -> str | None:

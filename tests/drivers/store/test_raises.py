@@ -207,6 +207,9 @@ async def test_awake_minutes_are_raised_like_any_other_cap(story: Story) -> None
     (minutes,) = [b for b in budgets if b.budget == name]
     assert (minutes.cap, minutes.spent) == (MINUTE, 3000)
     wanted = replace(WANTED, budget=name, seen=MINUTE, to=5 * MINUTE)
+    short = await story.store.raise_cap(replace(wanted, seen=1, to=3000), now=6000)
+    assert isinstance(short, NotRaised)
+    assert "0.1 minutes are spent or unknown, so 0.1 would leave no room" in short.why
     assert isinstance(await story.store.raise_cap(wanted, now=6000), Raised)
     await story.claim(flow_run="flow-again", now=7000)
     later = 7000 + 4 * MINUTE
