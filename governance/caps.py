@@ -32,7 +32,7 @@ class Raising:
     why: str
     by: str
     until: int | None = None
-    """Unix milliseconds; from then on the cap is what it was without the raise. None for as long as the window is."""
+    """Unix milliseconds; from then on the cap is as if it had never been raised by this. None for as long as the window is."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class RaiseRow:
     budget: str
     window: str
     base: int
-    """The cap without it."""
+    """The cap without any raise."""
     cap: int
     why: str
     by: str
     at: int
     until: int | None
     ended_at: int | None
-    """When its time was over or another took its place."""
+    """When its time was over."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         "0012-raised-caps",
         (
-            # `base` is the cap without the raise; `ended_at` when it was over, or another took its place.
+            # `base` is the cap without any raise; `ended_at` is when its time was over.
             "CREATE TABLE raises (nth BIGINT NOT NULL PRIMARY KEY, budget TEXT NOT NULL, period TEXT NOT NULL,"
             " base BIGINT NOT NULL, cap BIGINT NOT NULL, why TEXT NOT NULL, said_by TEXT NOT NULL,"
             " at BIGINT NOT NULL, until BIGINT, ended_at BIGINT)",

@@ -8,7 +8,7 @@ from drivers.store import rows
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
 from governance.caps import RaiseRow as Raise
-from governance.caps import Raising, minutes_of, own_caps, unit_of
+from governance.caps import Raising, minutes_of, own_caps
 from governance.records import Budget
 
 
@@ -22,21 +22,16 @@ def in_force(sql: Sql, budget: str, window: str, now: int) -> Row | None:
 
 
 def put(sql: Sql, wanted: Raising, *, base: int, now: int) -> Raise:
-    """Put a raise in force and on record, in place of the one before; `base` is the cap without any."""
+    """Put a raise in force and on record; `base` is the cap without any raise."""
     last = sql.one("SELECT coalesce(max(nth), 0) AS nth FROM raises")
     nth = (last["nth"] if last is not None else 0) + 1
-    sql.run(
-        "UPDATE raises SET ended_at = :now WHERE budget = :budget AND period = :period"
-        " AND ended_at IS NULL",
-        now=now, budget=wanted.budget, period=wanted.window,
-    )  # fmt: skip
     sql.run(
         "INSERT INTO raises (nth, budget, period, base, cap, why, said_by, at, until)"
         " VALUES (:nth, :budget, :period, :base, :cap, :why, :by, :now, :until)",
         nth=nth, budget=wanted.budget, period=wanted.window, base=base, cap=wanted.to, why=wanted.why,
         by=wanted.by, now=now, until=wanted.until,
     )  # fmt: skip
-    _set_cap(sql, wanted.budget, wanted.window, wanted.to)
+    _move_cap(sql, wanted.budget, wanted.window, wanted.seen, wanted.to)
     until = "" if wanted.until is None else f" until {wanted.until}"
     note(
         sql, who=wanted.by, what="cap raised", subject=f"{wanted.budget} ({wanted.window})",
@@ -48,21 +43,33 @@ def put(sql: Sql, wanted: Raising, *, base: int, now: int) -> Raise:
 
 
 def expire(sql: Sql, now: int) -> tuple[str, ...]:
-    """Raises whose time is over hold no more; a line for each. A cap that was changed since stays as it is."""
-    said: list[str] = []
-    for row in sql.all(
+    """Raises whose time is over hold no more; a line for each. A cap that was changed otherwise stays as it is."""
+    over = sql.all(
         "SELECT * FROM raises WHERE until <= :now AND ended_at IS NULL ORDER BY nth", now=now
-    ):
-        budget, window = row["budget"], row["period"]
-        sql.run("UPDATE raises SET ended_at = :now WHERE nth = :nth", now=now, nth=row["nth"])
-        _set_cap(sql, budget, window, row["base"], only=row["cap"])
-        detail = f"{row['cap']} to {row['base']}"
-        note(
-            sql, who="deadline", what="raise over", subject=f"{budget} ({window})", detail=detail,
-            now=now,
-        )  # fmt: skip
-        said.append(f"the raise of {budget!r} by {row['said_by']} is over: {detail}")
-    return tuple(said)
+    )
+    return tuple(_end(sql, row, now) for row in over)
+
+
+def _end(sql: Sql, row: Row, now: int) -> str:
+    budget, window = row["budget"], row["period"]
+    before = _newest(sql, budget, window)
+    sql.run("UPDATE raises SET ended_at = :now WHERE nth = :nth", now=now, nth=row["nth"])
+    rest = _newest(sql, budget, window)
+    cap = rest["cap"] if rest is not None else row["base"]
+    _move_cap(sql, budget, window, before["cap"] if before is not None else row["cap"], cap)
+    told = f"raise {row['nth']} to {row['cap']} is over, the cap is {cap}"
+    note(
+        sql, who="deadline", what="raise over", subject=f"{budget} ({window})", detail=told, now=now
+    )
+    return f"{budget!r}: {told}"
+
+
+def _newest(sql: Sql, budget: str, window: str) -> Row | None:
+    return sql.one(
+        "SELECT * FROM raises WHERE budget = :budget AND period = :period AND ended_at IS NULL"
+        " ORDER BY nth DESC LIMIT 1",
+        budget=budget, period=window,
+    )  # fmt: skip
 
 
 def caps(sql: Sql, run: str, owner: str, *, awake_limit_ms: int, now: int) -> tuple[Budget, ...]:
@@ -110,13 +117,11 @@ def _minutes(sql: Sql, item: Row, declared: int, now: int) -> Budget:
     return Budget(budget, item["run"], cap, spent=awake)
 
 
-def _set_cap(sql: Sql, budget: str, window: str, cap: int, *, only: int | None = None) -> None:
-    if unit_of(budget) == "minutes":
-        return
+def _move_cap(sql: Sql, budget: str, window: str, before: int, after: int) -> None:
+    """The cap from one amount to another; one that is another meanwhile stays, and minutes have no row."""
     sql.run(
-        "UPDATE budgets SET cap = :cap WHERE budget = :budget AND period = :period"
-        " AND coalesce(:only, cap) = cap",
-        cap=cap, budget=budget, period=window, only=only,
+        "UPDATE budgets SET cap = :after WHERE budget = :budget AND period = :period AND cap = :before",
+        after=after, before=before, budget=budget, period=window,
     )  # fmt: skip
 
 

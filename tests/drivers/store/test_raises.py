@@ -110,24 +110,45 @@ async def test_a_raise_is_over_at_its_moment_and_not_before(story: Story) -> Non
 async def test_housekeeping_ends_it_too_and_says_so(story: Story) -> None:
     await capped(story)
     await story.store.raise_cap(replace(WANTED, until=9000), now=6000)
-    assert await story.store.sweep(9001) == (f"the raise of {CAP!r} by noor is over: 200 to 100",)
+    told = f"{CAP!r}: raise 1 to 200 is over, the cap is 100"
+    assert await story.store.sweep(9001) == (told,)
     assert await story.store.sweep(9002) == ()
+    assert await cap(story) == 100
+
+
+async def cap(story: Story) -> int:
     (budget,) = await story.store.windows(CAP)
-    assert budget.cap == 100
+    return budget.cap
 
 
-async def test_a_second_raise_takes_the_place_of_the_first_and_ends_where_that_began(
+@pytest.mark.parametrize(
+    ("first", "second", "caps"),
+    [
+        (9000, 9500, {8999: 300, 9000: 300, 9500: 100}),
+        (9500, 9000, {8999: 300, 9000: 200, 9500: 100}),
+        (None, 9000, {8999: 300, 9000: 200, 9500: 200}),
+        (9000, None, {8999: 300, 9000: 300, 9500: 300}),
+        (9000, 9000, {8999: 300, 9000: 100}),
+    ],
+)
+async def test_of_several_raises_the_newest_holds_whose_time_is_not_over(
+    story: Story, first: int | None, second: int | None, caps: dict[int, int]
+) -> None:
+    await story.store.raise_cap(replace(WANTED, until=first), now=6000)
+    again = replace(WANTED, seen=200, to=300, until=second)
+    assert isinstance(await story.store.raise_cap(again, now=6100), Raised)
+    for now, expected in caps.items():
+        await story.store.sweep(now)
+        assert await cap(story) == expected, now
+
+
+async def test_a_cap_that_was_put_in_force_meanwhile_outlives_the_end_of_a_raise(
     story: Story,
 ) -> None:
     await story.store.raise_cap(replace(WANTED, until=9000), now=6000)
-    again = replace(WANTED, seen=200, to=300, until=9500)
-    assert isinstance(await story.store.raise_cap(again, now=6100), Raised)
-    await story.store.sweep(9200)
-    (budget,) = await story.store.windows(CAP)
-    assert budget.cap == 300
-    await story.store.sweep(9500)
-    (budget,) = await story.store.windows(CAP)
-    assert budget.cap == 100
+    await story.store.put_cap(CAP, RUN, 150, by="noor", now=7000)
+    await story.store.sweep(9000)
+    assert await cap(story) == 150
 
 
 @pytest.mark.parametrize(
