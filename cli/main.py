@@ -38,6 +38,7 @@ COMMANDS = {
     "trace": ("cli.trace:trace", "Show what a run or an item did, step by step."),
     "run": ("cli.run:run", "Fire a loop now."),
     "resume": ("cli.resume:resume", "Let a loop go on that the breaker paused."),
+    "budget": ("cli.budget:budget", "Show the caps of a run or an item, or raise one."),
     "serve": ("cli.serve:serve", "Take signed webhooks that fire loops."),
     "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
     "new": ("cli.new:new", "Write a new loop to start from."),

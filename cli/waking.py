@@ -1,4 +1,6 @@
-"""Is the run that waits for an answer on its way again?"""
+"""Is what waited for a person's word on its way again?"""
+
+from collections.abc import Sequence
 
 from cli.server import reaching_prefect
 from governance.errors import LoopError
@@ -17,6 +19,19 @@ async def wake(store: Store, card: str) -> tuple[bool, str]:
     if card not in due:
         return True, "The waiting run is woken."
     return False, f"The answer is on record; housekeeping will wake the waiting run{why}."
+
+
+async def hand_out(store: Store, items: Sequence[str]) -> tuple[bool, str]:
+    """Send what is due, once; whether each of these items has its new flow run, and a sentence that says so."""
+    why = ""
+    try:
+        await _drain()
+    except LoopError as error:
+        why = f" ({error})"
+    due = {row.payload["item"] for row in await store.outbox(100_000) if row.kind == "dispatch"}
+    if not due.intersection(items):
+        return True, "What had stopped is dispatched; it goes on at its next step."
+    return False, f"It is on record; housekeeping will dispatch what had stopped{why}."
 
 
 async def _drain() -> None:

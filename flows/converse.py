@@ -1,5 +1,6 @@
 """How does one agent get through one brief?"""
 
+from governance.caps import CAPPED
 from governance.conversation import ToolResult
 from governance.effects import Stop
 from tasks.act import act, join
@@ -27,9 +28,14 @@ async def converse(lane: Lane) -> Said | Waiting | Stop:
 
 
 async def settle(lane: Lane) -> Waiting | Stop | None:
-    """Hand what is delegated to child lanes, side by side, then make the calls; None when all is in."""
+    """Hand what is delegated to child lanes, side by side, then make the calls; None when all is in.
+
+    A cap stops the whole item: what a delegate has done so far is kept, not answered for.
+    """
     children = lane.children()
     ended = await join(converse(child) for child in children.values())
+    if stop := next((e for e in ended if isinstance(e, Stop) and e.reason in CAPPED), None):
+        return stop
     for ordinal, outcome in zip(children, ended, strict=True):
         lane.delegated[ordinal] = delegated(outcome)
     return await act(lane)

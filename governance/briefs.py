@@ -140,6 +140,22 @@ def compaction_brief() -> str:
     )
 
 
+def cap_brief(near: Sequence[str], more: Sequence[str]) -> str:
+    """What an agent is told when a cap is near, or was raised after it had been told so."""
+    parts: list[str] = []
+    if near:
+        parts.append(
+            f"{'; '.join(near)}, for all its agents together. Wrap up now: finish what matters most, leave the work in "
+            "a state that can be judged, and end with what you did and what is open. At the limit you are stopped "
+            "where you stand."
+        )
+    if more:
+        parts.append(
+            f"A person has raised a limit: {'; '.join(more)}. Go on with the task as it was asked."
+        )
+    return "\n\n".join(parts)
+
+
 def item_brief(loop: Loop, finding: Finding, state: str | None) -> str:
     """What the lead of a loop without a goal is asked about one item."""
     known = f"\n\nWhat this loop already knows:\n{state}" if state else ""

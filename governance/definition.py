@@ -114,6 +114,8 @@ class Harness(Part):
     """At list price. With a cap, a model without a price is refused."""
     max_minutes: Annotated[int, Field(gt=0, le=100_000)] = 90
     """Awake time of one item; waiting does not count."""
+    wrap_up_at: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.8
+    """Share of a cap after which agents are told what is left, and to wrap up; 1 for never."""
     stall_after: Annotated[int, Field(gt=1, le=100)] = 3
     """Repetitions without progress before it counts as stalled."""
     max_output_tokens: Annotated[int, Field(gt=0, le=128_000)] = 8192

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from governance.answers import Answer
 from governance.budgets import BudgetRule
+from governance.caps_memory import Caps
 from governance.doubt_memory import Doubts
 from governance.effects import (
     Admission,
@@ -38,7 +39,7 @@ from governance.records import (
 from governance.upkeep import Upkeep
 
 
-class Store(Firings, Doubts, Upkeep, Protocol):
+class Store(Firings, Doubts, Upkeep, Caps, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------

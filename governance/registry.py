@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from governance.budgets import BudgetRule, Budgets
-from governance.caps import unfit_rules
 from governance.definition import Loop
 from governance.documents import Document, hidden, parse
 from governance.errors import DefinitionError
@@ -27,6 +26,7 @@ from governance.probe import unfit_probes
 from governance.problems import Path, Problem, dotted, few, line_of, problems_of, shown, suggest
 from governance.reach import Reach, reach
 from governance.resolve import Known, doubts, unresolved
+from governance.ruled import unfit_rules
 from governance.skills import Skill, read_skill
 
 SCHEMA_FILE = "loop.schema.json"

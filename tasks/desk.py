@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from drivers.crash import point
 from drivers.home import home
+from governance.caps import minutes_of
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
 from governance.errors import DriverError, Unavailable
@@ -95,7 +96,7 @@ async def box_spec(job: Job, use: str) -> BoxSpec:
         await base_files(job),
         timeout_s=workspace.setup_minutes * 60,
     )
-    lease_s = job.loop.harness.max_minutes * 60 + 600
+    awake_ms = next(b.cap for b in await job.caps() if b.budget == minutes_of(job.owner))
     return BoxSpec(
         image=image,
         labels={
@@ -104,7 +105,7 @@ async def box_spec(job: Job, use: str) -> BoxSpec:
             "looprail.item": job.owner,
             "looprail.use": use,
         },
-        lease_until=now_ms() // 1000 + lease_s,
+        lease_until=(now_ms() + awake_ms) // 1000 + 600,
         max_mb=workspace.max_mb,
         memory_mb=workspace.memory_mb,
     )

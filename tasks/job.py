@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from governance.caps import MINUTE
 from governance.conversation import EMPTY_HEAD, ToolSpec
 from governance.effects import (
     InDoubt,
@@ -22,7 +23,7 @@ from governance.effects import (
 )  # fmt: skip
 from governance.errors import Diverged, TakenOver
 from governance.parts import Json, canonical
-from governance.records import Claimed, Entry, ItemRow
+from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
 from tasks.step import Came, Step, Waiting
@@ -67,6 +68,8 @@ class Job:
     results: dict[str, Recorded] = field(default_factory=dict)
     """Everything done so far, by key: one SELECT when the life began, then kept up to date."""
 
+    asked: dict[str, Json] = field(default_factory=dict[str, Json])
+    """Arguments of what an earlier life was in the middle of, by key."""
     ahead: set[str] = field(default_factory=set[str])
     """Keys on record that this life has not come to yet: while there are any, it replays."""
     given_up: dict[tuple[str, str], list[Recorded]] = field(
@@ -114,8 +117,14 @@ class Job:
         self.given_up = _given_up(e for e in entries if e not in kept)
         for again in (e for e in kept if MADE_BEFORE in e.labels):
             self.made_before(again.name, again.args)
+        self.asked = {e.key: e.args for e in kept if e.status != "done"}
         beside = {e.key for e in kept if e.kind in BESIDE or e.place.lane.startswith(PROBES)}
         self.ahead = {e.key for e in kept} - beside
+
+    def args_of(self, key: str) -> Json | None:
+        """The arguments under which an effect is on record, done or not; None where it is not."""
+        found = self.results.get(key)
+        return found.args if found is not None else self.asked.get(key)
 
     def made_before(self, name: str, arguments: Json) -> Recorded | None:
         """The result of the same call in a round that was given up; each counts once."""
@@ -168,9 +177,14 @@ class Job:
             place=place, kind=kind, name=name, principal=by, rule=rule, head=head, args=args,
             fence=self.fence, now=now, send_by=now + SEND_WITHIN_MS,
             lease=now + int(timeout_s * 1000) + LEASE_MARGIN_MS, repeatable=repeatable, card=card, tool_digest=tool_digest,
-            tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * 60_000,
+            tree=tree, needs=needs, awake_limit_ms=self.loop.harness.max_minutes * MINUTE,
             attributes=dict(attributes or {}),
         )  # fmt: skip
+
+    async def caps(self) -> tuple[Budget, ...]:
+        """The caps of this item, or heartbeat, and of its run as they stand now."""
+        limit = self.loop.harness.max_minutes * MINUTE
+        return await self.world.store.caps(self.run, self.owner, awake_limit_ms=limit, now=now_ms())
 
     def took(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Came:
         """What the edge's outcome means for the step; a result is remembered."""

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from governance.briefs import delegate_brief
+from governance.caps import Heard
 from governance.conversation import (
     EMPTY_HEAD,
     Reply,
@@ -46,6 +47,10 @@ class Lane:
         self.last: Reply | None = None
         self.history: list[tuple[ToolCall, ToolResult]] = []
         self.delegated: dict[int, ToolResult | None] = {}
+        self.heard_of = Heard()
+        """Caps that this agent was told of."""
+        self.telling: Json = {}
+        """What it is told with the step at hand, to be journaled with that call."""
         self.messages: tuple[Json, ...] = ()
         self.head = EMPTY_HEAD
         self._add(user(brief))
@@ -78,6 +83,17 @@ class Lane:
         self.last = self.reply
         self._add(assistant(self.reply))
         return self.reply
+
+    @property
+    def hears(self) -> bool:
+        """Whether a word of ours may stand next: not behind an answer that only wants to be gone on with."""
+        return self.messages[-1]["role"] == "user"
+
+    def tell(self, told: Json) -> None:
+        """Say `told` with the step at hand; part of the conversation, and on record with its call."""
+        self.telling = {"told": told}
+        self.heard_of = self.heard_of.and_now(told)
+        self._add(user(told["text"]))
 
     def saw(self, results: tuple[ToolResult, ...]) -> None:
         """Fold in what the calls of the answer at hand came to, and go on to the next step."""
@@ -118,6 +134,8 @@ class Lane:
         # The first block is the brief; an older summary behind it is covered by this one.
         brief = self.messages[0]["content"][0]
         self.messages, self.last = (), None
+        # What it was told is not kept: it is told again.
+        self.heard_of = Heard()
         self.head = chain(self.head, ({"compacted": summary.text},))
         self._add({"role": "user", "content": [brief, {"type": "text", "text": summary.text}]})
         self._next()
@@ -133,6 +151,7 @@ class Lane:
     def _next(self) -> None:
         self.step += 1
         self.reply = None
+        self.telling = {}
         self.delegated = {}
 
     def _add(self, message: Json) -> None:

@@ -16,6 +16,7 @@ from tasks.lane import Lane
 from tasks.perform import effect, perform
 from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_model
+from tasks.wrapup import tell
 
 MODEL_TIMEOUT_S = 600.0
 COMPACT_AT = 0.75
@@ -45,7 +46,7 @@ async def _call_model(step: Step) -> Came:
         seat.model,
         by=seat.principal(job.loop),
         rule="the loop names this model",
-        args={"purpose": "compact"} if compacts else {},
+        args={"purpose": "compact"} if compacts else lane.telling,
         repeatable=True,
         timeout_s=MODEL_TIMEOUT_S,
         head=lane.head,
@@ -72,6 +73,7 @@ async def call_model(lane: Lane) -> Reply | Stop:
         stop = await _ask(lane, step) or lane.compacted(step.key)
         if stop:
             return stop
+    await tell(lane)
     step = lane.ask
     return await _ask(lane, step) or lane.heard(step.key)
 

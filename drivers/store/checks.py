@@ -4,10 +4,12 @@ Judged in the transaction that admits it, never while replaying.
 """
 
 from drivers.store.bodies import Body
-from drivers.store.items import FINAL, put_stop
+from drivers.store.items import FINAL, capped, put_stop
+from drivers.store.raises import in_force
 from drivers.store.rows import stop_of
 from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
+from governance.caps import minutes_of
 from governance.effects import Intent, Place, Refused, Stop, StopReason
 from governance.errors import StoreError
 
@@ -58,11 +60,17 @@ def _awake(sql: Sql, intent: Intent, item: Row) -> Refused | None:
     awake = item["awake_ms"] + (max(0, intent.now - since) if since is not None else 0)
     if limit is None or awake <= limit:
         return None
+    place, budget = intent.place, minutes_of(intent.place.owner)
+    raised = in_force(sql, budget, place.run, intent.now)
+    if raised is not None:
+        limit = max(limit, raised["cap"])
+    if awake <= limit:
+        return None
     detail = (
-        f"item {intent.place.owner!r} was awake for {awake / 60_000:,.1f} of {limit / 60_000:,.1f} minutes. "
-        "Raise harness.max_minutes for later items."
+        f"item {place.owner!r} was awake for {awake / 60_000:,.1f} of {limit / 60_000:,.1f} minutes. "
+        f"Raise it with `loops budget raise {budget}`; for later items raise harness.max_minutes."
     )
-    return refuse(sql, intent.place, Stop("minutes", detail))
+    return refuse(sql, place, Stop("minutes", detail), cap=(budget, place.run))
 
 
 def proven(sql: Sql, intent: Intent) -> Refused | None:
@@ -138,11 +146,19 @@ def use_card(sql: Sql, intent: Intent) -> None:
         CARDS.change(sql, card, used_by=intent.place.key)
 
 
-def refuse(sql: Sql, place: Place, stop: Stop, *, held: bool = False) -> Refused:
-    """A refusal that also stops its item or run; unless only holds stand in the way, which may yet be freed."""
-    if not held:
-        put_stop(sql, place.owner, stop, run=place.owner == place.run)
-    return Refused(stop, held=held)
+def refuse(
+    sql: Sql, place: Place, stop: Stop, *, held: bool = False, cap: tuple[str, str] | None = None
+) -> Refused:
+    """A refusal that also stops its item or run; unless only holds stand in the way, which may yet be freed.
+
+    `cap` is the budget, in its window, that had no room.
+    """
+    if held:
+        return Refused(stop, held=True)
+    whole_run = place.owner == place.run
+    if put_stop(sql, place.owner, stop, run=whole_run) and cap is not None and not whole_run:
+        capped(sql, place.owner, *cap)
+    return Refused(stop)
 
 
 def _refused(detail: str) -> Refused:

@@ -1,12 +1,13 @@
 """What has nobody come back for (T10)?"""
 
 from drivers.store.people import expire, expired_cards
+from drivers.store.raises import expire as expire_raises
 from drivers.store.sql import Sql
 from drivers.store.tries import ABANDONED, End, lose_try
 
 
 def sweep(sql: Sql, now: int) -> tuple[str, ...]:
-    """Tries past their lease are unknown, cards past their deadline have their declared answer; a line each."""
+    """Tries past their lease are unknown, cards past their deadline have their declared answer, raises are over; a line each."""
     said: list[str] = []
     for row in sql.all(
         "SELECT * FROM ledger WHERE status = 'open' AND lease < :now ORDER BY lease", now=now
@@ -22,4 +23,4 @@ def sweep(sql: Sql, now: int) -> tuple[str, ...]:
             f"card {row['card']!r} for {row['tool']!r} counts as {answered['answer']!r}: "
             "nobody answered before its deadline"
         )
-    return tuple(said)
+    return (*said, *expire_raises(sql, now))

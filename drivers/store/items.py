@@ -45,7 +45,7 @@ def claim(
     sql.run(
         "UPDATE items SET status = 'working', flow_run = :flow_run, fence = fence + 1,"
         " life = life + 1, lease = :lease, awake_ms = awake_ms + :awake, life_at = :now,"
-        " stop_reason = NULL, stop_detail = NULL WHERE item = :item",
+        " stop_reason = NULL, stop_detail = NULL, capped_by = NULL, capped_in = NULL WHERE item = :item",
         item=item, flow_run=flow_run, lease=lease, now=now,
         # A life that died without a word was awake until its lease at most.
         awake=_awake(row, min(now, row["lease"]) if row["lease"] is not None else now),
@@ -83,8 +83,8 @@ def stop_item(sql: Sql, owner: str, stop: Stop, *, now: int) -> None:
     put_stop(sql, owner, stop, run=run is not None)
 
 
-def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
-    """Put a stop on an open item (or run) that has none; the first reason stays."""
+def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> bool:
+    """Put a stop on an open item (or run) that has none; the first reason stays, and it is False then."""
     where = (
         "UPDATE runs SET stop_reason = :reason, stop_detail = :detail WHERE run = :owner"
         " AND status = 'open' AND stop_reason IS NULL"
@@ -92,7 +92,15 @@ def put_stop(sql: Sql, owner: str, stop: Stop, *, run: bool = False) -> None:
         else "UPDATE items SET stop_reason = :reason, stop_detail = :detail WHERE item = :owner"
         " AND status NOT IN ('done', 'stopped') AND stop_reason IS NULL"
     )
-    sql.run(where, reason=stop.reason, detail=stop.detail, owner=owner)
+    return sql.run(where, reason=stop.reason, detail=stop.detail, owner=owner) == 1
+
+
+def capped(sql: Sql, item: str, budget: str, window: str) -> None:
+    """Note which cap stopped an item, so that raising it lets the item go on."""
+    sql.run(
+        "UPDATE items SET capped_by = :budget, capped_in = :window WHERE item = :item",
+        budget=budget, window=window, item=item,
+    )  # fmt: skip
 
 
 def posted(sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = None) -> str:
@@ -146,7 +154,11 @@ def _one_less(sql: Sql, run: str, now: int) -> None:
         run=run, now=now,
     )  # fmt: skip
     if closed:
-        send(sql, "notice", run, {"kind": "run_closed", "run": run})
+        # A run that was opened again is told of again.
+        row = sql.one("SELECT reopened FROM runs WHERE run = :run", run=run)
+        again = row["reopened"] if row is not None else None
+        key = run if again is None else f"{run}-again-{again}"
+        send(sql, "notice", key, {"kind": "run_closed", "run": run})
 
 
 def check_fence(sql: Sql, item: str, fence: int) -> None:

@@ -109,6 +109,23 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
+        "0012-raised-caps",
+        (
+            # `base` is the cap without any raise; `ended_at` is when its time was over.
+            "CREATE TABLE raises (nth BIGINT NOT NULL PRIMARY KEY, budget TEXT NOT NULL, period TEXT NOT NULL,"
+            " base BIGINT NOT NULL, cap BIGINT NOT NULL, why TEXT NOT NULL, said_by TEXT NOT NULL,"
+            " at BIGINT NOT NULL, until BIGINT, ended_at BIGINT)",
+            "CREATE INDEX raises_budget ON raises (budget, period)",
+            "CREATE INDEX raises_due ON raises (until) WHERE ended_at IS NULL",
+            # The cap that stopped an item; items of before have none, and are not resumed.
+            "ALTER TABLE items ADD COLUMN capped_by TEXT",
+            "ALTER TABLE items ADD COLUMN capped_in TEXT",
+            "CREATE INDEX items_capped ON items (capped_by) WHERE capped_by IS NOT NULL",
+            "CREATE INDEX budgets_period ON budgets (period)",
+            "ALTER TABLE runs ADD COLUMN reopened BIGINT",
+        ),
+    ),
+    Migration(
         "0013-meter",
         (
             # What was settled on a UTC day, added up as it is settled: to read it is no scan of the ledger.

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 from drivers.store.sql import Row
+from governance.caps import RULE
 from governance.effects import Charge, Stop, StopReason
 from governance.errors import StoreError
 from governance.parts import usd
 
 _REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": "cost"}
 """Why a run or an item ends at its own cap, by unit; a rule's budget is one reason, `budget`."""
-RULE = "rule:"
-"""How the budgets of registry/budgets.yaml begin."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,11 @@ class Short:
     stop: Stop
     held: bool
     row: Row | None
+
+    @property
+    def cap(self) -> tuple[str, str] | None:
+        """The budget and its window."""
+        return None if self.row is None else (self.row["budget"], self.row["period"])
 
 
 def reason_of(budget: str) -> StopReason:
@@ -47,7 +51,7 @@ def short_of(row: Row | None, charge: Charge, name: str) -> Short:
     if row["stopped"] is not None:
         detail = (
             f"budget {charge.budget!r} ({row['period']}) is stopped: {row['stopped']}. Find out why, then "
-            "let it go on with `loops budget raise`."
+            f"let it go on with `loops budget raise {charge.budget}`."
         )
         return Short(Stop(reason, detail), False, row)
     if charge.amount is None:
@@ -75,10 +79,11 @@ def _full(row: Row, charge: Charge, amount: int, held: bool) -> str:
         way_out = "Calls under way hold the rest." if charge.since is None else "It rolls on."
     elif charge.budget.startswith(RULE):
         way_out = (
-            f"Window {row['period']}; change the rule in registry/budgets.yaml and `loops apply`."
+            f"Raise it for window {row['period']} with `loops budget raise {charge.budget}`, or change the rule "
+            "in registry/budgets.yaml and `loops apply`."
         )
     else:
-        way_out = "Raise the cap for the next run."
+        way_out = f"Raise it with `loops budget raise {charge.budget}`."
     return (
         f"budget {charge.budget!r} would reach {say(taken + amount)} of {say(row['cap'])} {unit} "
         f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from drivers.store import money
 from drivers.store.pages import note
-from drivers.store.short import RULE, Short
+from drivers.store.short import Short
 from drivers.store.sql import Sql
 from drivers.store.thresholds import read_rule
 from governance.budgets import BudgetRule
+from governance.caps import RULE
 from governance.draws import Drawing, begins, draws
 from governance.effects import Charge, Intent, Principal
 from governance.parts import canonical

@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import lru_cache
 
 from drivers.store.outbox import send
-from drivers.store.short import RULE
 from drivers.store.sql import Row, Sql
 from governance.alerts import (
     SPIKE_FLOOR,
@@ -22,6 +21,7 @@ from governance.alerts import (
 )
 from governance.approvals import moment
 from governance.budgets import BudgetRule
+from governance.caps import RULE
 from governance.draws import period
 from governance.parts import Json
 

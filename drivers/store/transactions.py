@@ -13,7 +13,9 @@ from drivers.store import (
     lives,
     lost,
     pages,
+    raises,
     recovery,
+    reopening,
     retention,
     settling,
     spending,
@@ -90,6 +92,12 @@ class Transactions:
     put_cap = writing(pages.put_cap, "put-cap")
     rules = reading(spending.rules)
     put_rules = writing(spending.put_rules, "put-rules")
+    caps = reading(raises.caps)
+    windows = reading(raises.windows)
+    in_window = reading(raises.in_window)
+    raises_of = reading(raises.raises_of)
+    stopped_for = reading(reopening.stopped_for)
+    raise_cap = writing(reopening.raise_cap, "raise")
 
     open_run = writing(open_run, "open")
     found = writing(found, "found")

@@ -14,7 +14,8 @@ from sqlalchemy.dialects import sqlite
 from drivers.backup import put_back, take
 from drivers.store.connection import Database
 from drivers.store.migrations import MIGRATIONS, migrate
-from governance.effects import Evidence, Place, Stop
+from governance.caps import Raising
+from governance.effects import Evidence, Place, Refused, Stop
 from governance.parts import short_id
 from governance.records import Budget
 from governance.recovery import Restart
@@ -144,6 +145,27 @@ async def handed_out_anew(story: Story, nth: int) -> object:
     return await story.store.hand_out_anew(gone, now=7000 + nth)
 
 
+async def capped(story: Story, nth: int = 0) -> object:
+    """A call that its budget has no room for, and the end of its item."""
+    refused = await story.store.intend(story.intent(0, usd(101), now=3000))
+    assert isinstance(refused, Refused)
+    return await story.store.close(
+        ITEM,
+        fence=1,
+        status="stopped",
+        outcome={},
+        stop=refused.stop,
+        state="# capped",
+        seen=1,
+        now=8000,
+    )
+
+
+async def raised(story: Story, nth: int) -> object:
+    wanted = Raising("run:r1:usd", RUN, seen=100, to=200, why="worth it", by="noor")
+    return await story.store.raise_cap(wanted, now=9000 + nth)
+
+
 async def dated(story: Story, nth: int = 0) -> object:
     return await story.store.calendar(LOOP, "0 6 * * * UTC once", since=5000 + nth)
 
@@ -238,6 +260,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "correct": Deed(after(*WORKING), plain("correct", LOOP, "# no", seen=1, by="noor", now=7000)),
     "put-cap": Deed(after(opened), plain("put_cap", "run:r1:usd", RUN, 500, by="noor", now=7000)),
+    "raise": Deed(after(*WORKING, capped), at(raised)),
     "restored": Deed(backed_up, restored, whole=True),
 }  # fmt: skip
 """By the name of its transaction."""

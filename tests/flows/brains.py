@@ -135,6 +135,16 @@ def idle(view: View) -> Move:
     return Move("I did nothing.")
 
 
+def heed(view: View) -> Move:
+    """Reads on until it is told to wrap up; then it asks for a label, says what it was told last, and ends."""
+    if view.made("linear__label_ticket"):
+        return Move(f"I was told: {view.last}")
+    if "Wrap up now" in view.last:
+        return Move("Now the label.", (("linear__label_ticket", {"id": "NW-101", "label": "bug"}),))
+    ticket = f"NW-10{1 + len(view.calls) % 4}"
+    return Move(f"{len(view.calls)}", (("linear__get_ticket", {"id": ticket}),))
+
+
 def refuse(view: View) -> Move:
     """A checker that wants the finding dropped."""
     return verdict(view, "reject", "this is not a defect")
@@ -152,6 +162,7 @@ PARTS: dict[str, Callable[[View], Move]] = {
     "at-once": at_once,
     "compact-and-ask": compact_and_ask,
     "forget": forget,
+    "heed": heed,
     "learn": learn,
     "hand-out": hand_out,
     "long-winded": long_winded,

@@ -89,7 +89,7 @@ async def test_an_item_stops_at_its_steps(bench: Bench) -> None:
     )
     state, item = await bench.work(await one_item(bench, TICKETS))
     await told_everywhere(
-        bench, state, item, "steps", "3 of 2 steps", "Raise the cap for the next run."
+        bench, state, item, "steps", "3 of 2 steps", "Raise it with `loops budget raise item:"
     )
     assert len(await bench.ledger(item, "model")) == 2
 

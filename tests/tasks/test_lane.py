@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from governance.caps import Heard
 from governance.conversation import EMPTY_HEAD, Reply, ToolResult, Usage, assistant, chain, user
 from governance.definition import Loop, Subagent
 from governance.effects import Recorded, Stop
@@ -16,6 +17,7 @@ from governance.seats import Seat, lead_seat
 from tasks.act import join
 from tasks.job import Job
 from tasks.lane import Lane
+from tasks.wrapup import tell
 
 LOOP = Loop(
     name="triage", model="m", instructions="a@v1", subagents=(Subagent(name="helper"), Subagent(name="other")),
@@ -202,6 +204,64 @@ def test_what_goes_back_to_the_model_is_what_it_said_itself() -> None:
     at, said = lane(), reply("a", ("x", {"n": 1}))
     at.heard(journaled(at, said))
     assert at.messages[-1] == assistant(said)
+
+
+TOLD: Json = {"text": "2 of 10 steps are left.", "near": {"item:i1:steps": 10}, "raised": {}}
+
+
+def asked(at: Lane, said: Reply) -> str:
+    """Put an answer on record, with what was told with its call."""
+    key = at.ask.key
+    at.job.results[key] = Recorded(said.as_json(), (), None, at.head, at.telling, "model")
+    return key
+
+
+async def test_what_it_was_told_with_a_call_it_is_told_again_whatever_the_caps_are_now() -> None:
+    """The job has no store: whoever asked it what is left would fail."""
+    at = told(lane(), STORY[0])
+    at.tell(TOLD)
+    first, second = asked(at, STORY[1]), at.messages
+    at.heard(first)
+
+    again = Lane(at.job, at.seat, name="lead", round=0, brief="do it")
+    await tell(again)
+    told(again, STORY[0])
+    await tell(again)
+    assert again.messages == second
+    assert again.heard_of == Heard({"item:i1:steps": 10})
+    again.heard(first)
+    assert again.head == at.head
+
+
+async def test_a_life_that_died_in_that_call_is_followed_by_one_that_says_the_same() -> None:
+    at = told(lane(), STORY[0])
+    at.job.asked = {at.ask.key: {"told": TOLD}}
+    await tell(at)
+    assert at.messages[-1] == user(TOLD["text"])
+    assert at.telling == {"told": TOLD}
+
+
+async def test_a_call_that_was_told_nothing_is_told_nothing_again() -> None:
+    at = lane()
+    journaled(at, STORY[0])
+    await tell(at)
+    assert (at.telling, len(at.messages)) == ({}, 1)
+
+
+def test_what_it_was_told_goes_with_its_context_and_may_be_said_again() -> None:
+    at = told(lane(), *STORY[:2])
+    at.tell(TOLD)
+    asked(at, reply("short"))
+    assert at.compacted(at.ask.key) is None
+    assert (at.heard_of, at.telling) == (Heard(), {})
+
+
+def test_no_word_of_ours_stands_behind_an_answer_that_only_paused() -> None:
+    at = lane()
+    assert at.hears
+    at.heard(journaled(at, reply("thinking", stop="pause_turn")))
+    at.go_on()
+    assert not at.hears
 
 
 async def test_nothing_is_left_running_when_one_of_several_fails() -> None:

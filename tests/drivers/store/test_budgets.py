@@ -21,7 +21,7 @@ async def test_a_budget_without_room_refuses_and_stops_the_item(story: Story) ->
     assert refused.stop == Stop(
         "cost",
         "budget 'run:r1:usd' would reach 0.000000000101 of 0.0000000001 usd (0.00000000009 spent, 0 held, "
-        "0 unknown, 0.000000000011 asked for). Raise the cap for the next run.",
+        "0 unknown, 0.000000000011 asked for). Raise it with `loops budget raise run:r1:usd`.",
     )
     item = await story.store.item(story.item)
     assert item is not None
