@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import click
 
-from cli.caps import (
+from cli.names import claimed
+from cli.pick import pick_owner
+from cli.raises import (
     HEAD,
     Shown,
     amount_of,
@@ -21,15 +23,13 @@ from cli.caps import (
     moment_of,
     raise_json,
 )
-from cli.names import claimed
-from cli.pick import pick_owner
 from cli.source import json_option
 from cli.store import open_cli_store
 from cli.waking import hand_out
 from cli.words import columns, now_ms, one_line
 from governance.approvals import moment
-from governance.caps import NotRaised, Raised, RaiseRow, Raising, amount, unit_of
 from governance.memory import Store
+from governance.raises import NotRaised, Raised, RaiseRow, Raising, amount, unit_of
 from governance.records import Budget
 
 RUNS = 20

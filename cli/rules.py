@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from cli.words import columns, one_line, stamp
 from governance.budgets import BudgetRule
+from governance.caps import limits
 from governance.parts import Json
 from governance.records import RuleInForce
 from governance.registry import Registry
-from governance.ruled import limits
 
 Change = Literal["install", "update", "remove", "none"]
 

@@ -1,8 +1,8 @@
 """How does one agent get through one brief?"""
 
-from governance.caps import CAPPED
 from governance.conversation import ToolResult
 from governance.effects import Stop
+from governance.raises import CAPPED
 from tasks.act import act, join
 from tasks.lane import Lane, Said
 from tasks.model import call_model

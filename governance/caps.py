@@ -1,143 +1,110 @@
-"""How far is a run or an item from its caps, what is an agent told about that, and what is it to raise one?
+"""Which rules about spending limit which loop, and which would never take effect?"""
 
-Amounts are in the unit that a budget's name ends in: `usd` in pico-USD, `minutes` in milliseconds awake, all others
-as they are.
-"""
+from collections.abc import Callable, Iterator, Sequence
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from governance.budgets import BudgetRule
+from governance.definition import Grants, Loop
+from governance.draws import Drawing, counts, matches
+from governance.effects import Principal
+from governance.organisation import Organisation
+from governance.policy import granted
+from governance.problems import Path, suggest
 
-from governance.briefs import cap_brief
-from governance.effects import StopReason
-from governance.parts import Json, usd
-from governance.records import Budget
-
-CAPPED: tuple[StopReason, ...] = ("steps", "tokens", "cost", "minutes", "budget")
-"""Stops that a raised cap undoes; each is of the item as a whole, whichever of its agents came upon it."""
-
-RULE = "rule:"
-"""How the budgets of registry/budgets.yaml begin."""
-MINUTE = 60_000
+_WILD = frozenset("*?")
 
 
-@dataclass(frozen=True)
-class Raising:
-    """What a person wants of one budget in one window."""
-
-    budget: str
-    window: str
-    seen: int
-    """The cap that they were shown."""
-    to: int
-    why: str
-    by: str
-    until: int | None = None
-    """Unix milliseconds; from then on the cap is as if it had never been raised by this. None for as long as the window is."""
+def limits(rule: BudgetRule, loop: Loop, organisation: Organisation) -> bool:
+    """Does anything the loop may do draw on it?"""
+    return counts(rule, _principal(loop, "loop")) or any(
+        matches(rule, drawing) for drawing in drawings(loop, organisation)
+    )
 
 
-@dataclass(frozen=True)
-class RaiseRow:
-    """One raise on record."""
-
-    nth: int
-    budget: str
-    window: str
-    base: int
-    """The cap without any raise."""
-    cap: int
-    why: str
-    by: str
-    at: int
-    until: int | None
-    ended_at: int | None
-    """When its time was over."""
+def drawings(loop: Loop, organisation: Organisation) -> Iterator[Drawing]:
+    """Every kind of call that an agent of the loop may make, or the loop itself."""
+    agents = [("lead", loop.model, loop.mcp_servers), ("loop", None, loop.mcp_servers)]
+    agents += [(a.name, a.model or loop.model, a.mcp_servers) for a in loop.subagents]
+    for agent, model, grants in agents:
+        by = _principal(loop, agent)
+        if model is not None:
+            yield Drawing("", by, "model", model)
+        for tool in _tools(grants, organisation):
+            yield Drawing("", by, "tool", tool)
+    if loop.goal is not None:
+        yield Drawing("", _principal(loop, "verifier"), "sandbox", "verify")
 
 
-@dataclass(frozen=True)
-class Raised:
-    """It is in force, and what had stopped for it goes on."""
-
-    row: RaiseRow
-    before: int
-    resumed: tuple[str, ...]
-    """Items that are dispatched anew."""
-    left: tuple[tuple[str, str], ...]
-    """Items that had stopped for it and cannot go on, each with the reason."""
-
-
-@dataclass(frozen=True)
-class NotRaised:
-    """Nothing was changed, and why."""
-
-    why: str
-
-
-def unit_of(budget: str) -> str:
-    """What a budget counts."""
-    return budget.rpartition(":")[2]
-
-
-def minutes_of(item: str) -> str:
-    """The budget of an item's awake time; its cap is its definition's, until somebody raises it."""
-    return f"item:{item}:minutes"
-
-
-def own_caps(run: str, owner: str) -> tuple[str, ...]:
-    """The budgets that an item (or a heartbeat) may have of its own and of its run."""
-    return (f"item:{owner}:steps", *(f"run:{run}:{unit}" for unit in ("steps", "tokens", "usd")))
-
-
-def left(budget: Budget) -> int:
-    """What can still be taken of it now."""
-    return budget.cap - budget.spent - budget.unknown - budget.held
+def unfit_rules(
+    rules: Sequence[BudgetRule], loops: Sequence[Loop], organisation: Organisation,
+    priced: Callable[[str], bool],
+) -> Iterator[tuple[Path, str]]:  # fmt: skip
+    """Every rule that contradicts another, would never take effect, or counts USD where there is no price."""
+    names: dict[str, int] = {}
+    scopes: dict[tuple[object, ...], str] = {}
+    for n, rule in enumerate(rules):
+        at: Path = ("budgets", n)
+        if rule.name in names:
+            yield (
+                (*at, "name"),
+                f"{rule.name!r} is the name of rule {names[rule.name] + 1:,} too; rename one",
+            )
+        elif rule.scope in scopes:
+            yield (
+                at,
+                (
+                    f"limits what rule {scopes[rule.scope]!r} limits: the same callers, unit and time. Keep one"
+                ),
+            )
+        names.setdefault(rule.name, n)
+        scopes.setdefault(rule.scope, rule.name)
+        unknown = tuple(_unknown(rule, loops, organisation))
+        yield from (((*at, field), said) for field, said in unknown)
+        if not unknown and not any(limits(rule, loop, organisation) for loop in loops):
+            yield at, "limits no agent of any loop, so it would never take effect"
+        if rule.unit == "usd":
+            yield from (
+                ((*at, "usd"), said) for said in _unpriced(rule, loops, organisation, priced)
+            )
 
 
-def amount(value: int, unit: str) -> str:
-    """An amount as people read it, without its unit."""
-    if unit == "usd":
-        return f"{usd(value).normalize():,f}"
-    return f"{value / MINUTE:,.1f}" if unit == "minutes" else f"{value:,}"
+def _unknown(
+    rule: BudgetRule, loops: Sequence[Loop], organisation: Organisation
+) -> Iterator[tuple[str, str]]:
+    tools = {f"{c}.{t}" for c, entry in organisation.connectors.items() for t in entry.tools}
+    agents = {a.name for loop in loops for a in loop.subagents} | {"lead", "loop", "verifier"}
+    known = {
+        "team": set(organisation.teams), "user": {loop.owner for loop in loops},
+        "loop": {loop.name for loop in loops}, "agent": agents, "model": set(organisation.models),
+        "tool": tools,
+    }  # fmt: skip
+    for field, names in known.items():
+        wanted = str(getattr(rule, field))
+        if not _WILD & set(wanted) and wanted not in names:
+            yield field, f"{field} {wanted!r} is not there" + suggest(wanted, names)
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Of which caps an agent was told: that one is near, that one was raised; by budget."""
-
-    near: Mapping[str, int] = field(default_factory=dict[str, int])
-    raised: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    def and_now(self, told: Json) -> "Heard":
-        """With what it was told last."""
-        return Heard({**self.near, **told["near"]}, {**self.raised, **told["raised"]})
-
-
-def told_of(budgets: Sequence[Budget], share: float, heard: Heard) -> Json | None:
-    """What an agent must know before its next step, once for each cap; None when there is nothing new.
-
-    What is only held counts as neither used nor left.
-    """
-    near = [b for b in budgets if _near(b, share) and heard.near.get(b.budget) != b.cap]
-    more = [b for b in budgets if b not in near and _more(b, heard)]
-    if not near and not more:
-        return None
-    text = cap_brief([_line(b) for b in near], [_line(b) for b in more])
-    caps = ({b.budget: b.cap for b in some} for some in (near, more))
-    return {"text": text, **dict(zip(("near", "raised"), caps, strict=True))}
+def _unpriced(
+    rule: BudgetRule,
+    loops: Sequence[Loop],
+    organisation: Organisation,
+    priced: Callable[[str], bool],
+) -> Iterator[str]:
+    models = {
+        d.name for loop in loops for d in drawings(loop, organisation)
+        if d.kind == "model" and matches(rule, d)
+    }  # fmt: skip
+    for name in sorted(models):
+        entry = organisation.models.get(name)
+        if entry is not None and not priced(entry.model):
+            yield f"model {name!r} has no price, and this rule counts USD; price it, or narrow the rule"
 
 
-def _more(budget: Budget, heard: Heard) -> bool:
-    known = heard.near.get(budget.budget)
-    return known is not None and budget.cap > max(known, heard.raised.get(budget.budget, 0))
+def _tools(grants: Grants, organisation: Organisation) -> Iterator[str]:
+    for connector, entry in organisation.connectors.items():
+        for tool in entry.tools:
+            if granted(grants, connector, tool):
+                yield f"{connector}.{tool}"
 
 
-def _near(budget: Budget, share: float) -> bool:
-    return share < 1 and budget.spent + budget.unknown >= math.ceil(share * budget.cap)
-
-
-def _line(budget: Budget) -> str:
-    unit = unit_of(budget.budget)
-    whose = "this item's" if budget.budget.startswith("item:") else "this run's"
-    rest, cap = (amount(max(0, value), unit) for value in (left(budget), budget.cap))
-    named = {"usd": "USD", "minutes": "awake minutes"}.get(unit, unit)
-    return f"{rest} of {whose} {cap} {named} are left"
+def _principal(loop: Loop, agent: str) -> Principal:
+    return Principal(loop.name, loop.owner, loop.team, agent, agent)

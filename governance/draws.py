@@ -11,6 +11,8 @@ from governance.effects import Amounts, Charge, Kind, Principal
 
 SLICES = 20
 """A rolling window is counted in so many slices; one more is looked at, so that no window ever holds too much."""
+RULE = "rule:"
+"""How the names of their budgets begin."""
 NOW = "now"
 """The window of calls at one moment."""
 
@@ -73,7 +75,7 @@ def _charge(rule: BudgetRule, drawing: Drawing, amount: int | None, now: int) ->
     }  # fmt: skip
     who = "+".join(values[whose] for whose in sorted(set(rule.each))) or "all"
     window, since = period(rule, drawing.run, now)
-    return Charge(f"rule:{rule.name}/{who}:{rule.unit}", window, amount, rule.cap, since)
+    return Charge(f"{RULE}{rule.name}/{who}:{rule.unit}", window, amount, rule.cap, since)
 
 
 def period(rule: BudgetRule, run: str, now: int) -> tuple[str, str | None]:

@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 
 from governance.answers import Answer
 from governance.budgets import BudgetRule
-from governance.caps_memory import Caps
 from governance.doubt_memory import Doubts
 from governance.effects import (
     Admission,
@@ -23,6 +22,7 @@ from governance.effects import (
 from governance.firing_memory import Firings
 from governance.meter import Reading
 from governance.parts import Json
+from governance.raises_memory import Raises
 from governance.records import (
     Budget,
     Card,
@@ -39,7 +39,7 @@ from governance.records import (
 from governance.upkeep import Upkeep
 
 
-class Store(Firings, Doubts, Upkeep, Caps, Protocol):
+class Store(Firings, Doubts, Upkeep, Raises, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from governance.budgets import BudgetRule, Budgets
+from governance.caps import unfit_rules
 from governance.definition import Loop
 from governance.documents import Document, hidden, parse
 from governance.errors import DefinitionError
@@ -26,7 +27,6 @@ from governance.probe import unfit_probes
 from governance.problems import Path, Problem, dotted, few, line_of, problems_of, shown, suggest
 from governance.reach import Reach, reach
 from governance.resolve import Known, doubts, unresolved
-from governance.ruled import unfit_rules
 from governance.skills import Skill, read_skill
 
 SCHEMA_FILE = "loop.schema.json"
@@ -161,9 +161,8 @@ class _Examination:
         document = parse(text, file)
         budgets = self._valid(Budgets, document, document.value, file, ())
         # Whose loop is broken may be whom a rule is about.
-        whole = sum(bool(_LOOP.fullmatch(path)) for path in self.texts.files) == len(self.loops)
-        if budgets is None or known is None or not whole:
-            return ()
+        if budgets is None or known is None or self.found.problems or not self.loops:
+            return budgets.budgets if budgets else ()
         loops = tuple(self.loops.values())
         for path, said in unfit_rules(budgets.budgets, loops, known.organisation, known.priced):
             line = line_of(document.lines, path)

@@ -10,12 +10,12 @@ from contextlib import suppress
 
 from drivers.crash import point
 from drivers.home import home
-from governance.caps import minutes_of
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, Stop
 from governance.errors import DriverError, Unavailable
 from governance.parts import Json, canonical
 from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
+from governance.raises import minutes_of
 from tasks.gate import Asked, Proposal, refuse, result_of
 from tasks.job import Job
 from tasks.lane import Lane

@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from governance.caps import MINUTE
 from governance.conversation import EMPTY_HEAD, ToolSpec
 from governance.effects import (
     InDoubt,
@@ -23,6 +22,7 @@ from governance.effects import (
 )  # fmt: skip
 from governance.errors import Diverged, TakenOver
 from governance.parts import Json, canonical
+from governance.raises import MINUTE
 from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned

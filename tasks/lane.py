@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from governance.briefs import delegate_brief
-from governance.caps import Heard
 from governance.conversation import (
     EMPTY_HEAD,
     Reply,
@@ -22,6 +21,7 @@ from governance.conversation import (
 from governance.effects import Place, Stop
 from governance.limits import stalled, stop_of, stop_of_summary
 from governance.parts import Json, Part
+from governance.raises import Heard
 from governance.seats import Seat, subagent_seat
 from tasks.job import Job
 from tasks.step import Step

@@ -5,8 +5,8 @@ same, whatever was spent meanwhile, and one that died in the middle of that call
 Source: docs/decisions/0012-what-is-told-is-on-record.md
 """
 
-from governance.caps import told_of
 from governance.parts import Json
+from governance.raises import told_of
 from tasks.lane import Lane
 
 

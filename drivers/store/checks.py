@@ -9,9 +9,9 @@ from drivers.store.raises import in_force
 from drivers.store.rows import stop_of
 from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
-from governance.caps import minutes_of
 from governance.effects import Intent, Place, Refused, Stop, StopReason
 from governance.errors import StoreError
+from governance.raises import minutes_of
 
 _GOOD: dict[str, tuple[str, StopReason]] = {
     "verified": ("passed", "verifier"),

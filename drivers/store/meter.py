@@ -11,8 +11,7 @@ from drivers.store import rows
 from drivers.store.spending import rules
 from drivers.store.sql import Row, Sql
 from governance.budgets import BudgetRule
-from governance.caps import RULE
-from governance.draws import period
+from governance.draws import RULE, period
 from governance.meter import DAY_MS, RATE_MS, Figures, Leaf, Reading, merged
 from governance.records import Budget
 

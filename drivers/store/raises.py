@@ -7,8 +7,8 @@ Awake minutes have no row of their own: their cap is the definition's, or that o
 from drivers.store import rows
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
-from governance.caps import RaiseRow as Raise
-from governance.caps import Raising, minutes_of, own_caps
+from governance.raises import RaiseRow as Raise
+from governance.raises import Raising, minutes_of, own_caps
 from governance.records import Budget
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from drivers.store.sql import Row
-from governance.caps import RULE
+from governance.draws import RULE
 from governance.effects import Charge, Stop, StopReason
 from governance.errors import StoreError
 from governance.parts import usd

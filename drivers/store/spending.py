@@ -8,8 +8,7 @@ from drivers.store.short import Short
 from drivers.store.sql import Sql
 from drivers.store.thresholds import read_rule
 from governance.budgets import BudgetRule
-from governance.caps import RULE
-from governance.draws import Drawing, begins, draws
+from governance.draws import RULE, Drawing, begins, draws
 from governance.effects import Charge, Intent, Principal
 from governance.parts import canonical
 from governance.records import RuleInForce

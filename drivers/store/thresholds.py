@@ -21,8 +21,7 @@ from governance.alerts import (
 )
 from governance.approvals import moment
 from governance.budgets import BudgetRule
-from governance.caps import RULE
-from governance.draws import period
+from governance.draws import RULE, period
 from governance.parts import Json
 
 NEVER = -1

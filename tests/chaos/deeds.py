@@ -14,9 +14,9 @@ from sqlalchemy.dialects import sqlite
 from drivers.backup import put_back, take
 from drivers.store.connection import Database
 from drivers.store.migrations import MIGRATIONS, migrate
-from governance.caps import Raising
 from governance.effects import Evidence, Place, Refused, Stop
 from governance.parts import short_id
+from governance.raises import Raising
 from governance.records import Budget
 from governance.recovery import Restart
 from tests.drivers.store.story import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.caps import amount_of, moment_of
+from cli.raises import amount_of, moment_of
 from governance.definition import Harness, Loop
 from governance.effects import Charge, Refused, Stop
 from governance.parts import PICO

@@ -6,6 +6,7 @@ process (no worker: that is ten seconds of process start for each), with our clo
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from prefect import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 
+from governance.budgets import BudgetRule
 from governance.calendar import slot_name
+from governance.parts import usd
 from tests.flows.bench import Bench
 from tests.flows.clock import Clock
 
@@ -119,3 +122,58 @@ async def test_two_days_of_nothing_accepted_cost_less_than_three_runs_and_alert_
 
 def told(bench: Bench) -> list[str]:
     return [str(n) for n in bench.receiver.notices if "is paused" in str(n)]
+
+
+async def test_a_saturday_against_a_days_budget_is_a_capped_run_and_one_alert_with_its_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """Four hours of it, with no breaker: what stops it is the rule alone."""
+    from flows.heartbeat import heartbeat
+
+    bench.no_pauses(monkeypatch)
+    idle: dict[str, Any] = {"goal": {"max_rounds": 1}, "play": {"draft/v2": "idle"}}
+    await bench.begin("saturday", FIX, trigger=EVERY_TEN, harness={"breaker": None}, **idle)
+    saturday = datetime(2026, 6, 6, tzinfo=UTC)
+    slots = [
+        slot_name(int((saturday + timedelta(minutes=10 * n)).timestamp() * 1000)) for n in range(24)
+    ]
+    clock = Clock(monkeypatch, slots[0])
+    deployment = await deployed(bench)
+
+    async def fire(slot: str) -> str:
+        with bench.settings():
+            async with get_client() as client:
+                run = await client.create_flow_run_from_deployment(
+                    deployment, parameters={"loop": FIX, "slot": slot}
+                )
+            clock.at(slot)
+            await bench._run(heartbeat, run)
+            for item in await bench.store.items(loop=FIX, open_only=True):
+                await bench.work(item)
+            return str((await bench._now(run.id)).name)
+
+    assert await fire(slots[0]) == "Done"
+    (first,) = await bench.store.runs(loop=FIX)
+    usual = await bench.store.ledger(run=first.run)
+    cost, dearest = sum(r.cost or 0 for r in usual), max(r.reserved for r in usual)
+    limit = dearest + cost // 2
+    fitting = BudgetRule(
+        name="fix-day", loop=FIX, usd=usd(limit).quantize(Decimal("0.000001")), per="day", share=()
+    )
+    await bench.store.put_rules((fitting,), by="claimed: noor", now=1)
+    for slot in slots[1:]:
+        await fire(slot)
+
+    runs = [r for r in await bench.store.runs(loop=FIX, limit=1000) if r.run != first.run]
+    assert len(runs) == len(slots) - 1
+    spent = sum(r.cost or 0 for run in runs for r in await bench.store.ledger(run=run.run))
+    assert 0 < spent <= fitting.cap
+    capped = [i for i in await bench.store.items(loop=FIX) if i.stop and i.stop.reason == "budget"]
+    assert capped
+    window = await bench.store.budget("rule:fix-day/all:usd", "2026-06-06")
+    assert window is not None
+    assert (window.spent, window.held, window.unknown) == (spent, 0, 0)
+    alerts = [str(n) for n in bench.receiver.notices if "rule fix-day" in str(n)]
+    assert len(alerts) == 1
+    assert "its money is spent, and work stops" in alerts[0]
+    assert "2026-06-06 00:" in alerts[0]

@@ -215,7 +215,7 @@ async def test_a_call_that_does_not_fit_is_refused_before_the_world_is_touched(d
     refused = await desk.model(port, request=request(max_tokens=1000))
     assert isinstance(refused, Refused)
     assert refused.stop.reason == "cost"
-    assert "Raise the cap" in refused.stop.detail
+    assert "loops budget raise run:r1:usd" in refused.stop.detail
     assert port.asked == []
     assert await desk.rows() == ()
     stopped = await desk.story.store.item(desk.story.item)

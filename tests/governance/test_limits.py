@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from governance.conversation import Reply, ToolCall, ToolResult, Usage
 from governance.definition import Harness, Loop
-from governance.effects import Place
+from governance.effects import Amounts, Place
 from governance.limits import (
     item_budgets,
-    model_charges,
     no_progress,
+    own_charges,
     run_budgets,
     stalled,
     stop_of,
@@ -143,7 +143,7 @@ def test_a_run_has_a_budget_for_every_cap_it_states() -> None:
 
 
 def test_a_model_call_is_charged_to_its_item_and_its_run() -> None:
-    charges = model_charges(Place("r1", "i1", 2, "maker", 3, 0), cost=5, tokens=70)
+    charges = own_charges(Place("r1", "i1", 2, "maker", 3, 0), Amounts(usd=5, tokens=70, steps=1))
     assert {c.budget: c.amount for c in charges} == {
         "item:i1:steps": 1,
         "run:r1:steps": 1,
@@ -162,6 +162,6 @@ def test_every_budget_of_a_loop_is_one_that_calls_are_charged_to() -> None:
     charged = {
         c.budget
         for owner in ("i1", "r1")
-        for c in model_charges(Place("r1", owner, 0, "lead", 0, 0), cost=1, tokens=1)
+        for c in own_charges(Place("r1", owner, 0, "lead", 0, 0), Amounts(usd=1, tokens=1, steps=1))
     }
     assert caps <= charged

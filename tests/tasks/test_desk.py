@@ -1,15 +1,15 @@
 """For how long does a box belong to its item?"""
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from governance.caps import MINUTE, Raised, Raising, minutes_of
 from governance.definition import Harness, Loop, Workspace
 from governance.pinned import Pinned
+from governance.ports import FileEntry
+from governance.raises import MINUTE, Raised, Raising, minutes_of
 from tasks.desk import box_spec
 from tasks.job import Job
 from tasks.world import now_ms
@@ -29,6 +29,10 @@ class Ready:
         return image
 
 
+async def no_files(job: Job) -> dict[str, FileEntry]:
+    return {}
+
+
 async def lease_s(store: Any, item: str) -> float:
     async def sandbox() -> Ready:
         return Ready()
@@ -42,7 +46,7 @@ async def lease_s(store: Any, item: str) -> float:
 async def test_it_is_its_own_as_long_as_the_item_may_be_awake_and_longer_when_that_was_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.desk.base_files", lambda _: asyncio.sleep(0, {}))
+    monkeypatch.setattr("tasks.desk.base_files", no_files)
     story = Story(store_in(tmp_path))
     await story.open_run()
     (item,) = await story.find("test_a")

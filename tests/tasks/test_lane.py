@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-from governance.caps import Heard
 from governance.conversation import EMPTY_HEAD, Reply, ToolResult, Usage, assistant, chain, user
 from governance.definition import Loop, Subagent
 from governance.effects import Recorded, Stop
 from governance.errors import Diverged
 from governance.parts import Json
 from governance.pinned import Pinned
+from governance.raises import Heard
 from governance.seats import Seat, lead_seat
 from tasks.act import join
 from tasks.job import Job

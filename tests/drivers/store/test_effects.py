@@ -154,7 +154,8 @@ async def test_awake_time_is_judged_where_an_effect_starts(story: Story) -> None
     assert isinstance(refused, Refused)
     assert refused.stop == Stop(
         "minutes",
-        f"item '{story.item}' was awake for 1.0 of 1.0 minutes. Raise harness.max_minutes for later items.",
+        f"item '{story.item}' was awake for 1.0 of 1.0 minutes. Raise it with `loops budget raise "
+        f"item:{story.item}:minutes`; for later items raise harness.max_minutes.",
     )
     item = await story.store.item(story.item)
     assert item is not None

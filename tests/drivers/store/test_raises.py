@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from governance.caps import NotRaised, Raised, Raising, minutes_of
 from governance.effects import Admitted, Charge, Refused, Stop
+from governance.raises import NotRaised, Raised, Raising, minutes_of
 from governance.records import Budget, ItemRow, RunRow
 from tests.drivers.store.story import LOOP, RUN, Story, settled, usd
 

@@ -30,15 +30,6 @@ async def test_what_cost_more_than_was_held_is_booked_as_it_was(story: Story) ->
     assert await _usd(story) == Budget("run:r1:usd", RUN, 100, spent=140)
 
 
-async def test_a_budget_that_was_not_held_pays_too_when_the_settlement_names_it(
-    story: Story,
-) -> None:
-    await story.admit(0)
-    await story.store.done(story.place(0), 1, settled(usd(3), Charge("nobody:usd", "x", 5)))
-    assert (await _usd(story)).spent == 3
-    assert await story.store.budget("nobody:usd", "x") is None
-
-
 async def test_a_settled_effect_is_on_the_ledger_with_everything_known_about_it(
     story: Story,
 ) -> None:

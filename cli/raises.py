@@ -9,10 +9,10 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from cli.words import exact, now_ms, stamp
-from governance.caps import MINUTE, RaiseRow, amount, left, minutes_of, unit_of
 from governance.memory import Store
 from governance.parts import Json, pico
 from governance.pinned import Pinned
+from governance.raises import MINUTE, RaiseRow, amount, left, minutes_of, unit_of
 from governance.records import Budget, ItemRow
 
 HEAD = ("BUDGET", "WINDOW", "CAP", "SPENT", "HELD", "UNKNOWN", "LEFT")

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from governance.caps import NotRaised, Raised, RaiseRow, Raising
+from governance.raises import NotRaised, Raised, RaiseRow, Raising
 from governance.records import Budget, ItemRow
 
 
-class Caps(Protocol):
+class Raises(Protocol):
     """Part of `governance.memory.Store`."""
 
     async def caps(

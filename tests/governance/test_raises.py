@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.caps import Heard, amount, own_caps, told_of
 from governance.parts import PICO
+from governance.raises import Heard, amount, own_caps, told_of
 from governance.records import Budget
 
 STEPS = "item:i1:steps"
