@@ -139,6 +139,15 @@ class BudgetRule(Part):
         return self
 
     @model_validator(mode="after")
+    def _told_of_where_it_is_used_up(self) -> "BudgetRule":
+        if "share" in self.model_fields_set and self.share and not self.shares:
+            raise ValueError(
+                "a share is told of where something is used up: calls at one moment and what rolls for less than "
+                "a day go on by themselves, so leave 'share' out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_contradiction(self) -> "BudgetRule":
         if "timezone" in self.model_fields_set and self.per not in ("day", "month"):
             raise ValueError("a timezone says when a day or a month begins; this rule has neither")

@@ -1,37 +1,28 @@
 """Does the meter say what the ledger says, and without going over it?"""
 
-import re
 import sqlite3
-import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant, rule
 
-from drivers.store import meter
-from drivers.store.connection import SqliteSql
 from governance.budgets import BudgetRule
-from governance.effects import Amounts, Charge, Settlement
+from governance.effects import Amounts, Settlement
 from governance.meter import DAY_MS, WHOSE, Figures
 from governance.records import Budget
 from tests.drivers.store.story import RUN, Story, settled, store_in, usd
 from tests.drivers.store.test_laws import Money
 
 MODEL = {"gen_ai.request.model": "claude"}
-LONG = "ledger|journal|budgets|b|n|charges|meter|runs|r|items"
-"""Tables that grow for ever, and how statements call them."""
 RULES = (
     BudgetRule(name="team-day", usd=Decimal(1), per="day", each=("team",)),
     BudgetRule(name="minute", calls=10, per="60s"),
     BudgetRule(name="each-run", tokens=1000, per="run"),
     BudgetRule(name="at-once", concurrent=5),
 )
-PARTIAL = ("ledger_open", "runs_open")
-"""Indexes of the rows that are open: to go over one of them is to go over what is under way."""
 
 
 class Metered(Money):
@@ -187,65 +178,3 @@ async def test_of_a_rule_the_windows_of_now_are_shown_and_what_rolls_is_added_up
     )
     assert later["rule:at-once/all:concurrent"].held == 1
     assert set(later) - set(first) == set()
-
-
-async def test_no_part_of_a_reading_goes_over_a_whole_table(story: Story, tmp_path: Path) -> None:
-    """Asked of the planner, statement by statement."""
-    await story.store.put_rules(RULES, by="noor", now=1)
-    seen: list[tuple[str, dict[str, Any]]] = []
-    with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as db:
-
-        class Explained(SqliteSql):
-            def all(self, statement: str, /, **values: Any) -> Any:
-                seen.append((statement, values))
-                return super().all(statement, **values)
-
-        meter.reading(Explained(db), now=4000)
-        meter.run_reading(Explained(db), RUN, now=4000)
-        plans = [
-            (row["detail"], statement)
-            for statement, values in seen
-            for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)
-        ]
-    db.close()
-    assert len(seen) >= 5 + len(RULES)
-    over = [
-        plan for plan in plans
-        if re.match(rf"SCAN ({LONG})\b", plan[0]) and not plan[0].endswith(PARTIAL)
-    ]  # fmt: skip
-    assert over == []
-
-
-@pytest.mark.slow
-async def test_at_three_hundred_thousand_tries_a_reading_takes_no_longer(
-    story: Story, tmp_path: Path
-) -> None:
-    first = await story.admit(0, Charge("x:usd", RUN, 1), most=Amounts(usd=5))
-    await story.store.done(story.place(0), first.attempt, settled(cost=5))
-
-    async def best() -> float:
-        took: list[float] = []
-        for _ in range(5):
-            began = time.perf_counter()
-            assert (await story.store.meter(now=DAY_MS - 1)).total.settled == 5
-            took.append(time.perf_counter() - began)
-        return min(took)
-
-    small = await best()
-    with sqlite3.connect(tmp_path / "store.db") as db:
-        columns = [r[1] for r in db.execute("PRAGMA table_info(ledger)")]
-        made = {
-            "key": "'k' || n",
-            "seq": "n + 10",
-            "span": "'s' || n",
-            "started_at": "-n",
-            "ended_at": "-n",
-        }
-        said = ", ".join(made.get(c, c) for c in columns)
-        db.execute(
-            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300000)"
-            f" INSERT INTO ledger ({', '.join(columns)}) SELECT {said} FROM ledger, c WHERE attempt = 1"
-        )
-        db.execute("UPDATE counters SET value = 300010 WHERE name = 'settled'")
-    db.close()
-    assert await best() < small + 0.1
