@@ -1,12 +1,14 @@
 """Tell people, once: a card waits, a heartbeat is over, an item was given up."""
 
+import json
+
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_UI_URL
 
 from governance.answers import CardKind, way_to_answer
 from governance.approvals import moment, plain
-from governance.parts import usd
+from governance.parts import Json, usd
 from governance.records import Card, ItemRow, Outgoing, RunRow
 from tasks.world import World
 
@@ -30,6 +32,8 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
         return await _card(world, card) if card else None
     if due.payload.get("kind") == "lost":
         return _lost(str(due.payload["told"]))
+    if due.payload.get("kind") == "bill":
+        return _bill(str(due.payload["subject"]), json.loads(str(due.payload["told"])))
     if due.payload.get("kind") == "breaker":
         return await _pause(world, str(due.payload["loop"]))
     if due.payload.get("kind") == "lives":
@@ -76,6 +80,20 @@ def _lost(told: str) -> tuple[str, str]:
         f"It knows none of the last housekeepings on record: {told}.\n"
         "What waited for people is asked once more; answers that were only in Prefect's forms are gone.\n"
         "Whoever paused schedules in Prefect has to do so again.",
+    )
+
+
+def _bill(subject: str, told: Json) -> tuple[str, str]:
+    off, tokens = told["off_usd"], told["off"]
+    amount = "" if off is None else f"Billed beyond our calls: {usd(off):+f} USD\n"
+    counts = "" if not tokens or not any(tokens.values()) else (
+        "Tokens billed beyond our calls: "
+        + ", ".join(f"{n:+,} {name}" for name, n in tokens.items() if n) + "\n"
+    )  # fmt: skip
+    return (
+        f"The bill for {plain(subject)} is not what the ledger holds",
+        f"{plain(told['why'])}\n{amount}{counts}From {plain(told['source'])}. Nothing of it is booked.\n"
+        "Look: `loops reconcile --dry-run`",
     )
 
 

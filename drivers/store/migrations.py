@@ -99,6 +99,16 @@ MIGRATIONS: tuple[Migration, ...] = (
         "0008-who-kept-house-last",
         ("CREATE TABLE housekeepings (flow_run TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)",),
     ),
+    Migration(
+        "0011-reconciled",
+        (
+            # A day's bill is compared with the calls of that day.
+            "CREATE INDEX ledger_started ON ledger (started_at)",
+            "CREATE TABLE reconciled (model TEXT NOT NULL, first_day TEXT NOT NULL, last_day TEXT NOT NULL,"
+            " state TEXT NOT NULL, told TEXT NOT NULL, at BIGINT NOT NULL, said_by TEXT NOT NULL,"
+            " PRIMARY KEY (model, first_day, last_day))",
+        ),
+    ),
 )
 
 

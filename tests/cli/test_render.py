@@ -40,6 +40,7 @@ def test_every_loop_has_a_heartbeat_and_a_work_deployment():
         ("heartbeat", "night-fix"),
         ("heartbeat", "ticket-triage"),
         ("housekeeping", "housekeeping"),
+        ("reconcile", "reconcile"),
         ("retention", "retention"),
         ("work", "morning-triage-loop"),
         ("work", "night-fix"),
