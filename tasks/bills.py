@@ -4,7 +4,6 @@ Model by model and stretch by stretch, each resolved in a transaction of its own
 holds up no other.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -54,13 +53,33 @@ async def reconcile_days(
     being settled meanwhile.
     """
     last = min(days[1], last_final(min(now, report.taken_at), delay_ms))
-    if last < days[0]:
-        return ()
-    seen = await store.observed(start_of(days[0]), start_of(last) + DAY_MS)
-    found: list[Compared] = []
-    for model, stretch in _plan(seen, report, (days[0], last)):
-        found.append(await _one(store, report, model, stretch, (days[0], last), seen, by, now, dry))
-    return tuple(found)
+    asked, found = (days[0], last), list[Compared]()
+    upto: dict[str, date] = {}
+    # Day by day, so that only one day's calls are held in mind.
+    for day in days_of(asked):
+        seen = await _seen(store, (day, day))
+        for model in _models(seen, report, day):
+            stretch, whole = await _whole(store, model, day, asked, seen)
+            if upto.get(model, date.min) < day:
+                one = await _one(store, report, model, stretch, asked, whole, by, now, dry)
+                found.append(one)
+                upto[model] = stretch[1]
+    return tuple(sorted(found, key=lambda one: (one.days, one.model)))
+
+
+async def _whole(
+    store: Store, model: str, day: date, asked: Stretch, seen: Observed
+) -> tuple[Stretch, Observed]:
+    """The stretch of a model that a day belongs to, and all its tries, as far as it stays within what is asked."""
+    known = (day, day)
+    while True:
+        stretch = next(
+            iter(stretches((t for t in seen.tries if t.model == model), day, day)), known
+        )
+        wanted = (max(stretch[0], asked[0]), min(stretch[1], asked[1]))
+        if known[0] <= wanted[0] and wanted[1] <= known[1]:
+            return stretch, seen
+        seen, known = await _seen(store, wanted), wanted
 
 
 async def _one(
@@ -73,11 +92,15 @@ async def _one(
             return one
         if await store.reconcile(one, seen.seen, source=report.source, by=by, now=now):
             return one
-        seen = await store.observed(start_of(days[0]), start_of(days[1]) + DAY_MS)
+        seen = await _seen(store, days)
     raise StoreError(
         f"the bill of {model!r} for {days[0]} was compared {_AGAIN} times, and each time a call of it was settled "
         "meanwhile. Nothing of it was resolved; try again."
     )
+
+
+async def _seen(store: Store, days: Stretch) -> Observed:
+    return await store.observed(start_of(days[0]), start_of(days[1]) + DAY_MS)
 
 
 def _look(report: Report, model: str, days: Stretch, asked: Stretch, seen: Observed) -> Compared:
@@ -85,9 +108,8 @@ def _look(report: Report, model: str, days: Stretch, asked: Stretch, seen: Obser
     billed = report.of(model, days)
     one = compared(model, days, billed or Billed(), ours, units_of)
     if days[0] < asked[0] or days[1] > asked[1]:
-        return _waits(
-            one, "a call reaches over midnight into a day that is not final, or was not asked for"
-        )
+        why = "a call reaches over midnight into a day that is not final, or was not asked for"
+        return _waits(one, why)
     if billed is None:
         return _waits(one, "the report does not cover it")
     return one
@@ -97,22 +119,8 @@ def _waits(one: Compared, why: str) -> Compared:
     return replace(one, state="waits", why=why, shares=(), off=None, off_usd=None)
 
 
-def _plan(seen: Observed, report: Report, days: Stretch) -> Iterable[tuple[str, Stretch]]:
-    """Every model and stretch that we called or that was billed."""
-    billed = {
-        at for at, line in report.billed.items() if (line.tokens or Meters()).total or line.usd
-    }
-    models = {t.model for t in seen.tries} | {model for model, _ in billed}
-    for model in sorted(models):
-        ours = stretches((t for t in seen.tries if t.model == model), *days)
-        held = {day for stretch in ours for day in days_of(stretch)}
-        alone = [
-            _alone(day)
-            for m, day in billed
-            if m == model and days[0] <= day <= days[1] and day not in held
-        ]
-        yield from ((model, stretch) for stretch in sorted((*ours, *alone)))
-
-
-def _alone(day: date) -> Stretch:
-    return day, day
+def _models(seen: Observed, report: Report, day: date) -> list[str]:
+    """Every model that we called on that day, or that was billed."""
+    called = {t.model for t in seen.tries if t.days[0] <= day <= t.days[1]}
+    lines = ((model, line) for (model, on), line in report.billed.items() if on == day)
+    return sorted(called | {m for m, line in lines if (line.tokens or Meters()).total or line.usd})

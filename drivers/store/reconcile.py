@@ -11,7 +11,7 @@ from drivers.store.outbox import send
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import End, clear_try, close_try, one_try
-from governance.bill import DAY_MS, Meters, model_named, start_of
+from governance.bill import DAY_MS, Meters, model_named
 from governance.conversation import Usage
 from governance.effects import Charge
 from governance.parts import Json, canonical, digest
@@ -48,7 +48,7 @@ def oldest_unknown(sql: Sql) -> int | None:
 def reconcile(sql: Sql, found: Compared, seen: int, *, source: str, by: str, now: int) -> bool:
     """Write what was found: money, ledger, audit, and one notice of what nothing explains.
 
-    False, and nothing is written, when a call of these days was settled after `seen`, or opened: compare again.
+    False, and nothing is written, when a call of these days was settled after `seen`: compare again.
     """
     if _changed(sql, found, seen):
         return False
@@ -63,16 +63,12 @@ def reconcile(sql: Sql, found: Compared, seen: int, *, source: str, by: str, now
 
 
 def _changed(sql: Sql, found: Compared, seen: int) -> bool:
-    span = {
-        "since": start_of(found.days[0]) - LONGEST_MS,
-        "until": start_of(found.days[1]) + DAY_MS + CLOCKS_MS,
-    }
+    """Whether a call of these days was settled since. What this look resolved before is of another model or days."""
     later = sql.all(
-        "SELECT l.* FROM ledger l JOIN journal j ON j.key = l.key WHERE l.seq > :seen AND j.kind = 'model'"
-        " AND l.started_at >= :since AND l.started_at < :until",
-        seen=seen, **span,
-    )  # fmt: skip
-    # What an older transaction of the same look resolved is of another model, or of other days.
+        "SELECT l.* FROM ledger l JOIN journal j ON j.key = l.key"
+        " WHERE l.seq > :seen AND j.kind = 'model'",
+        seen=seen,
+    )
     return any(model_named(_model(row)) == found.model and _on(sql, row, found) for row in later)
 
 
@@ -84,18 +80,19 @@ def _on(sql: Sql, row: Row, found: Compared) -> bool:
 def _resolve(sql: Sql, row: Row, share: Share, found: Compared, source: str, now: int) -> None:
     told: Json = {
         "loop.reconciled": "/".join(day.isoformat() for day in found.days),
+        "loop.reconciled.at": now,
         "loop.reconciled.by": source,
         "loop.reconciled.together": share.together,
     }
     if not share.billed:
-        clear_try(sql, row, End("failed", now, row["error"], told))
+        clear_try(sql, row, End("failed", row["ended_at"], row["error"], told))
         return
     money.settle(sql, share.key, share.attempt, tuple(_charges(sql, share)))
     price: Json = {"price_book": found.price_book} if found.price_book else {}
     close_try(
         sql, row,
         End(
-            "late", now, row["error"], told, usage=share.meters.usage, cost=share.cost,
+            "late", row["ended_at"], row["error"], told, usage=share.meters.usage, cost=share.cost,
             cost_status="priced", price=price, response_model=row["response_model"],
         ),
     )  # fmt: skip
