@@ -3,11 +3,17 @@
 from prefect import flow
 
 from tasks.names import due
+from tasks.perform import JOURNAL
 from tasks.reconcile import reconcile_bill
 from tasks.world import open_world
 
 
-@flow(name="reconcile", flow_run_name=due("reconciliation"), persist_result=False)
+@flow(
+    name="reconcile",
+    flow_run_name=due("reconciliation"),
+    result_storage=JOURNAL,
+    persist_result=False,
+)
 async def reconcile() -> None:
     """Compare the ledger with the usage report by model and day; resolve what it explains, show what nothing does."""
     async with open_world() as world:

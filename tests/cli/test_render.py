@@ -178,7 +178,7 @@ def test_prefect_knows_every_key_we_write():
         )
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
-    assert len(PrefectYamlModel.model_validate(content).deployments) == 9
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 10
 
 
 def changed(tmp_path: Path, trigger: str) -> dict[str, Any]:
