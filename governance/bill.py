@@ -123,6 +123,13 @@ class Units:
     each: tuple[Decimal, ...]
     price_book: str
 
+    @property
+    def as_json(self) -> Json:
+        """As a ledger row has them: USD per million tokens, and where they are from."""
+        mtok = (f"{unit * _MTOK / PICO:f}" for unit in self.each)
+        named = zip((meter.name for meter in fields(Meters)), mtok, strict=True)
+        return {**dict(named), "price_book": self.price_book}
+
     def cost(self, meters: Meters) -> int:
         """Exact, rounded up to a whole pico-USD."""
         exact = sum((n * unit for n, unit in zip(meters.each, self.each, strict=True)), Decimal(0))

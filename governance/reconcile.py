@@ -5,10 +5,11 @@ and why it is so: docs/reconciliation.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from governance.bill import Billed, Meters, PriceOf, Stretch, Units
+from governance.parts import Json
 from governance.tried import Tried
 
 
@@ -50,7 +51,8 @@ class Compared:
     off: Meters | None = None
     """Billed beyond what is settled now: what nothing explains."""
     off_usd: int | None = None
-    price_book: str = ""
+    price: Json = field(default_factory=dict[str, object])
+    """Unit prices and price book of what is resolved here, where every call has the same."""
 
     @property
     def resolved_usd(self) -> int:
@@ -201,7 +203,7 @@ def _with_rest(after: Compared, tokens: Meters, usd: int, units: Units | None) -
     rest = None
     if after.billed.usd is not None:
         rest = _beyond(after.billed.usd - after.settled_usd - usd, after.billed.slack)
-    found = replace(after, off=off, off_usd=rest, price_book=units.price_book if units else "")
+    found = replace(after, off=off, off_usd=rest, price=units.as_json if units else {})
     if not rest:
         return found
     why = f"{after.why}; the tokens agree, and the amounts do not: the prices differ"

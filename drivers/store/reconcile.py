@@ -88,12 +88,11 @@ def _resolve(sql: Sql, row: Row, share: Share, found: Compared, source: str, now
         clear_try(sql, row, End("failed", row["ended_at"], row["error"], told))
         return
     money.settle(sql, share.key, share.attempt, tuple(_charges(sql, share)))
-    price: Json = {"price_book": found.price_book} if found.price_book else {}
     close_try(
         sql, row,
         End(
             "late", row["ended_at"], row["error"], told, usage=share.meters.usage, cost=share.cost,
-            cost_status="priced", price=price, response_model=row["response_model"],
+            cost_status="priced", price=found.price, response_model=row["response_model"],
         ),
     )  # fmt: skip
 

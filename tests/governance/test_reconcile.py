@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.bill import Billed, Meters, Report, Units, model_named, start_of, units_of
+from governance.prices import price_of
 from governance.reconcile import compared, shared
 from governance.tried import Tried, stretches, within
 
@@ -174,4 +175,7 @@ def test_unit_prices_are_the_price_books_where_every_call_has_the_same() -> None
     units = units_of(MODEL, NOON)
     assert units is not None
     assert units.cost(Meters(10, 10, 10, 10, 10)) == 10 * (3 + 0.3 + 3.75 + 6 + 15) * 10**6
+    priced = price_of(MODEL, NOON)
+    assert priced is not None
+    assert {k: v for k, v in priced.as_json().items() if k != "model"} == units.as_json
     assert units_of("no-such-model", NOON) is None
