@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Literal
 
 from governance.bill import Meters, Stretch, day_of
@@ -30,7 +31,7 @@ class Tried:
     held_tokens: int | None = None
     """Worst case in tokens; None when no budget counts them."""
 
-    @property
+    @cached_property
     def days(self) -> Stretch:
         """The days whose bill may hold it."""
         return day_of(self.began - CLOCKS_MS), day_of(self.until + CLOCKS_MS)
