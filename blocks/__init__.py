@@ -5,6 +5,15 @@ from blocks.mcp_server import McpServer
 from blocks.model_provider import ModelProvider
 from blocks.repository import Repository
 from blocks.store_database import StoreDatabase
+from blocks.usage_report import UsageReport
 from blocks.webhook_sender import WebhookSender
 
-__all__ = ["Journal", "McpServer", "ModelProvider", "Repository", "StoreDatabase", "WebhookSender"]
+__all__ = [
+    "Journal",
+    "McpServer",
+    "ModelProvider",
+    "Repository",
+    "StoreDatabase",
+    "UsageReport",
+    "WebhookSender",
+]

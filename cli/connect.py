@@ -15,6 +15,7 @@ from cli.connect_options import (
     tell,
     token_option,
 )
+from cli.connect_usage import usage_report
 from cli.connect_webhook import webhook
 from cli.keys import Key, read_key, screen_of, visible
 from cli.saving import Document, keep, make_ready
@@ -174,3 +175,4 @@ def _models(root: Path, provider: str) -> tuple[str, ...]:
 
 connect.add_command(mcp)
 connect.add_command(webhook)
+connect.add_command(usage_report)

@@ -47,6 +47,10 @@ COMMANDS = {
         "cli.top:top",
         "Show what is held, settled, unknown and left, live.",
     ),
+    "reconcile": (
+        "cli.reconcile:reconcile",
+        "Compare the ledger with what the provider billed, and resolve what is unknown.",
+    ),
     "backup": ("cli.backup:backup", "Copy the store while it is in use."),
     "restore": ("cli.backup:restore", "Bring the store back from a backup."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),

@@ -24,6 +24,7 @@ HEARTBEAT_S = 30
 HOUSEKEEPING_S = 60
 ANALYTICS_S = 3600
 RETENTION_S = 86_400
+RECONCILE_S = 21_600
 SLUG = "slot"
 """Without a slug every deploy wakes a schedule that a person has paused (3.8.8); with one it stays paused."""
 HEADER = """\
@@ -78,6 +79,7 @@ def rendered(registry: Registry, git: tuple[str, str] | None = None) -> str:
             _service("housekeeping", every_s=HOUSEKEEPING_S),
             _service("analytics", every_s=ANALYTICS_S),
             _service("retention", every_s=RETENTION_S),
+            _service("reconcile", every_s=RECONCILE_S),
         ],
     }
     return HEADER + yaml.safe_dump(content, sort_keys=False, width=100)

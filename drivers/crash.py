@@ -16,7 +16,8 @@ TRANSACTIONS = (
     "prepare", "pin", "open", "found", "claim", "advance", "intend", "done", "fail", "record", "stop",
     "ask", "posted", "answer", "learned", "begin-anew", "close", "end", "sent", "sweep", "end-stuck",
     "restart", "give-up", "give-up-run", "kept-house", "hand-out-anew", "forget", "calendar", "deal-with",
-    "deliver", "trip", "switch-off", "unpause", "correct", "put-cap", "raise", "restored",
+    "deliver", "trip", "switch-off", "unpause", "correct", "put-cap", "raise", "restored", "put-rules",
+    "reconcile",
 )  # fmt: skip
 """Every transaction that writes to the store, with a point before and one after: what is asked for, what is durable."""
 

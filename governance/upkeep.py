@@ -9,8 +9,10 @@ from typing import Protocol
 
 from governance.effects import Stop
 from governance.parts import Json
+from governance.reconcile import Compared
 from governance.records import Outgoing, PageMoved, RunRow
 from governance.recovery import Handed, Restart
+from governance.tried import Observed
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,20 @@ class Upkeep(Protocol):
 
         One notice; a line for each loss.
         """
+        ...
+
+    async def observed(self, since: int, until: int) -> Observed:
+        """Every try of a model call that may stand on the bill of these days (Unix milliseconds, from and to)."""
+        ...
+
+    async def oldest_unknown(self) -> int | None:
+        """When the oldest model call began whose cost nobody knows."""
+        ...
+
+    async def reconcile(
+        self, found: Compared, seen: int, *, source: str, by: str, now: int
+    ) -> bool:
+        """Resolve what a bill explains, and note what it does not, once; False when the calls changed since `seen`."""
         ...
 
     async def in_use(self) -> InUse:

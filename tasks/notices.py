@@ -1,5 +1,7 @@
 """Tell people, once: a card waits, a heartbeat is over, an item was given up."""
 
+import json
+
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_UI_URL
@@ -37,6 +39,8 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
         return _lost(str(due.payload["told"]))
     if due.payload.get("kind") == "overshoot":
         return _overshot(due.payload)
+    if due.payload.get("kind") == "bill":
+        return _bill(str(due.payload["subject"]), json.loads(str(due.payload["told"])))
     if due.payload.get("kind") == "breaker":
         return await _pause(world, str(due.payload["loop"]))
     if due.payload.get("kind") == "lives":
@@ -100,6 +104,20 @@ def _overshot(told: Json) -> tuple[str, str]:
         f"Call {told['key']} took {say(told['paid'])}; at most {say(told['held'])} was reserved for it.\n"
         f"Nothing more is drawn on this budget in window {plain(window)}: our bound is wrong, or the bill is.\n"
         f"Look: `loops trace {str(told['key']).partition('-')[0]}`",
+    )
+
+
+def _bill(subject: str, told: Json) -> tuple[str, str]:
+    off, tokens = told["off_usd"], told["off"]
+    amount = "" if off is None else f"Billed beyond our calls: {usd(off):+f} USD\n"
+    counts = "" if not tokens or not any(tokens.values()) else (
+        "Tokens billed beyond our calls: "
+        + ", ".join(f"{n:+,} {name}" for name, n in tokens.items() if n) + "\n"
+    )  # fmt: skip
+    return (
+        f"The bill for {plain(subject)} is not what the ledger holds",
+        f"{plain(told['why'])}\n{amount}{counts}From {plain(told['source'])}. Nothing of it is booked.\n"
+        "Look: `loops reconcile --dry-run`",
     )
 
 

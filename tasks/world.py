@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from blocks import McpServer, ModelProvider, Repository, StoreDatabase
+from blocks import McpServer, ModelProvider, Repository, StoreDatabase, UsageReport
 from blocks.store_database import STORE
+from blocks.usage_report import USAGE_REPORT
 from drivers.blobs import DirectoryBlobs
 from drivers.git.repository import GitRepository
 from drivers.home import home
@@ -22,6 +23,7 @@ from drivers.model import AnthropicModel
 from drivers.registry_files import read_registry
 from drivers.sandbox.choose import open_sandbox
 from drivers.store import store_at
+from drivers.usage_report import AdminApi
 from governance.edge import Edge
 from governance.guardrails import Screen
 from governance.memory import Store
@@ -81,6 +83,14 @@ class World:
             assert key is not None
             self._models[provider] = AnthropicModel(block.base_url, key)
         return self._models[provider]
+
+    async def usage_report(self) -> tuple[AdminApi, int]:
+        """The provider's usage report, and the hours until a day of it is final. Raises `ValueError` without a block."""
+        block = await UsageReport.aload(USAGE_REPORT.partition("/")[2])
+        key = self.secret(block.admin_key)
+        assert key is not None
+        api = AdminApi(block.base_url, key, workspaces=block.workspaces, api_keys=block.api_keys)
+        return api, block.final_after_hours
 
     async def connector(self, name: str) -> Connector:
         """A connector named in org.yaml; its connection stays up until the world closes."""

@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument(
         "--key-file", type=Path, help="a file with that key, which `ps` does not show"
     )
+    parser.add_argument(
+        "--admin-key", help="the only key that reads the usage report; nobody by default"
+    )
     parser.add_argument("--brain", default="demo.model.brain:scripted", metavar="MODULE:FACTORY")
     parser.add_argument(
         "--persona",
@@ -44,6 +47,7 @@ def main() -> None:
     provider = Provider(
         brain=brain_named(told.brain, options),
         key=told.key_file.read_text().strip() if told.key_file else told.key,
+        admin_key=told.admin_key,
         latency_s=told.latency_ms / 1000,
         faults=faults_from(told.faults),
         cache=PrefixCache(monotonic, told.cache_minimum),

@@ -4,20 +4,22 @@ import asyncio
 import hmac
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from demo.model.bill import PRICE_LIST, Bill
+from demo.model.bill import PRICE_LIST, Bill, Call
 from demo.model.brain import Brain
 from demo.model.faults import Fault, Faults
 from demo.model.prefix_cache import PrefixCache, TooManyBreakpoints, counted
+from demo.model.reports import REPORTS
 from demo.model.view import Json, view_of
 from demo.model.wire import error_body, event_bytes, events_of, message_of
 
@@ -32,6 +34,8 @@ class Provider:
     brain: Brain
     key: str | None = None
     """The only key that is let in; None lets any in."""
+    admin_key: str | None = None
+    """The only key that reads the usage report; None: nobody does."""
     latency_s: float = 0.0
     faults: Faults = field(default_factory=Faults)
     cache: PrefixCache = field(default_factory=lambda: PrefixCache(monotonic))
@@ -50,6 +54,10 @@ class Provider:
                 Route("/v1/messages", self._known(self._messages), methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._known(self._count), methods=["POST"]),
                 Route("/v1/models", self._known(self._models), methods=["GET"]),
+                *(
+                    Route(f"/v1/organizations/{path}", self._admin(told), methods=["GET"])
+                    for path, told in REPORTS.items()
+                ),
                 Route("/_bill", self._show_bill, methods=["GET"]),
                 Route("/_messages", self._show_charged, methods=["GET"]),
                 Route("/_faults", self._set_faults, methods=["POST"]),
@@ -72,6 +80,19 @@ class Provider:
             return await answer(request, key)
 
         return authenticated
+
+    def _admin(
+        self, told: Callable[[Sequence[Call], QueryParams], Json]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if self.admin_key is None or request.headers.get("x-api-key") != self.admin_key:
+                return _error(401, "authentication_error", "invalid x-api-key")
+            try:
+                return JSONResponse(told(self.bill.calls, request.query_params))
+            except ValueError as exc:
+                return _error(400, "invalid_request_error", str(exc))
+
+        return answer
 
     async def _messages(self, request: Request, key: str) -> Response:
         body = await _body(request)

@@ -4,7 +4,9 @@ Its own price list and its own arithmetic, in whole pico-USD: the oracle our led
 """
 
 import json
+import time
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from demo.model.prefix_cache import Tokens
@@ -35,6 +37,17 @@ class Account:
     cost_pico_usd: int = 0
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call as it is billed, on the UTC day on which it was charged."""
+
+    day: date
+    model: str
+    tokens: Tokens
+    output: int
+    cost_pico_usd: int
+
+
 @dataclass
 class Bill:
     """The running bill, by model. Calls turned away (4xx, 5xx) cost nothing and are not on it.
@@ -43,6 +56,7 @@ class Bill:
     """
 
     file: Path | None = None
+    calls: list[Call] = field(default_factory=list[Call])
     models: dict[str, Account] = field(default_factory=dict[str, Account])
     messages: dict[str, Json] = field(default_factory=dict[str, Json])
     """What each call cost and whether it was answered whole, by the id of its answer."""
@@ -55,14 +69,22 @@ class Bill:
                     self._note_answered(told["answered"])
                 else:
                     self._add(
-                        told["message"], told["model"], Tokens(**told["tokens"]), told["output"]
-                    )
+                        told["message"], told["model"], Tokens(**told["tokens"]), told["output"],
+                        told["at"],
+                    )  # fmt: skip
 
     def charge(self, message: str, model: str, tokens: Tokens, output: int) -> None:
         """Put one call on the bill; whoever delivers its answer whole says so with `answered`."""
-        told = {"message": message, "model": model, "tokens": vars(tokens), "output": output}
+        at = time.time()
+        told = {
+            "message": message,
+            "model": model,
+            "tokens": vars(tokens),
+            "output": output,
+            "at": at,
+        }
         self._write(told)
-        self._add(message, model, tokens, output)
+        self._add(message, model, tokens, output, at)
 
     def answered(self, message: str) -> None:
         """The answer of that id is delivered whole."""
@@ -78,7 +100,7 @@ class Bill:
         self.messages[message]["answered"] = True
         self.models[self.messages[message]["model"]].answered += 1
 
-    def _add(self, message: str, model: str, tokens: Tokens, output: int) -> None:
+    def _add(self, message: str, model: str, tokens: Tokens, output: int, at: float) -> None:
         account = self.models.setdefault(model, Account())
         account.calls += 1
         account.input_tokens += tokens.plain
@@ -95,6 +117,8 @@ class Bill:
         )
         cost = sum(n * unit for n, unit in zip(amounts, PRICE_LIST[model], strict=True))
         account.cost_pico_usd += cost
+        day = datetime.fromtimestamp(at, UTC).date()
+        self.calls.append(Call(day, model, tokens, output, cost))
         self.messages[message] = {"model": model, "cost_pico_usd": cost, "answered": False}
 
     def as_json(self) -> Json:

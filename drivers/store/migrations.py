@@ -109,6 +109,17 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
+        "0011-reconciled",
+        (
+            # A day's bill is compared with the calls of that day.
+            "CREATE INDEX ledger_started ON ledger (started_at)",
+            "CREATE INDEX ledger_unknown ON ledger (started_at) WHERE status = 'unknown'",
+            "CREATE TABLE reconciled (model TEXT NOT NULL, first_day TEXT NOT NULL, last_day TEXT NOT NULL,"
+            " state TEXT NOT NULL, told TEXT NOT NULL, at BIGINT NOT NULL, said_by TEXT NOT NULL,"
+            " PRIMARY KEY (model, first_day, last_day))",
+        ),
+    ),
+    Migration(
         "0012-raised-caps",
         (
             # `base` is the cap without any raise; `ended_at` is when its time was over.

@@ -14,6 +14,7 @@ from drivers.store import (
     lost,
     pages,
     raises,
+    reconcile,
     recovery,
     reopening,
     retention,
@@ -131,6 +132,9 @@ class Transactions:
     ledger = reading(looks.ledger)
 
     sweep = writing(housekeeping.sweep, "sweep")
+    observed = reading(reconcile.observed)
+    oldest_unknown = reading(reconcile.oldest_unknown)
+    reconcile = writing(reconcile.reconcile, "reconcile")
     in_use = reading(retention.in_use)
     forget = writing(retention.forget, "forget")
     handed_out = reading(recovery.handed_out)

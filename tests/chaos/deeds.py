@@ -5,6 +5,7 @@ The call is told how often it was made before; that moves its clock.
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from sqlalchemy.dialects import sqlite
 from drivers.backup import put_back, take
 from drivers.store.connection import Database
 from drivers.store.migrations import MIGRATIONS, migrate
+from governance.bill import Billed, Meters
+from governance.budgets import BudgetRule
 from governance.effects import Evidence, Place, Refused, Stop
 from governance.parts import short_id
 from governance.raises import Raising
+from governance.reconcile import Compared, Share
 from governance.records import Budget
 from governance.recovery import Restart
 from tests.drivers.store.story import (
@@ -37,6 +41,13 @@ CALL = Place(RUN, ITEM, 1, "lead", 0, 0)
 T = 10_000
 CALLED_OFF = Stop("cancelled", "a person said so")
 MANIFEST = "sha256:" + "b" * 64
+
+A_DAY = BudgetRule(name="day", tokens=1000, per="day")
+BILLED = Compared(
+    "m", (date(1970, 1, 1), date(1970, 1, 1)), "resolved", "the one unknown call billed",
+    Billed(Meters(output=3), 30), Meters(), 0, 1, 40, (Share(CALL.key, 1, 30, Meters(output=3), True),),
+    Meters(), 0,
+)  # fmt: skip
 
 Act = Callable[[Path, int], Coroutine[Any, Any, object]]
 Told = Callable[[Story], Awaitable[object]]
@@ -102,6 +113,12 @@ async def done(story: Story, nth: int = 0) -> object:
     proof = Evidence("verified", TREE, "passed", "verifier", "green")
     paid = settled(usd(30), now=3500 + nth * T, cost=30, tree=TREE, state=MANIFEST, evidence=(proof,))  # fmt: skip
     return await story.store.done(CALL, 1, paid)
+
+
+async def lost_call(story: Story) -> None:
+    call = story.intent(0, usd(40), kind="model", name="m", reserved=40)
+    await story.store.intend(call)
+    await story.store.fail(CALL, 1, status="unknown", error="unknown", attributes={}, now=3100)
 
 
 async def recorded(story: Story, nth: int) -> object:
@@ -261,6 +278,11 @@ DEEDS: dict[str, Deed] = {
     "correct": Deed(after(*WORKING), plain("correct", LOOP, "# no", seen=1, by="noor", now=7000)),
     "put-cap": Deed(after(opened), plain("put_cap", "run:r1:usd", RUN, 500, by="noor", now=7000)),
     "raise": Deed(after(*WORKING, capped), at(raised)),
+    "put-rules": Deed(after(opened), plain("put_rules", (A_DAY,), by="noor", now=7000)),
+    "reconcile": Deed(
+        after(*WORKING, lost_call),
+        plain("reconcile", BILLED, 1, source="the report", by="noor", now=9000),
+    ),
     "restored": Deed(backed_up, restored, whole=True),
 }  # fmt: skip
 """By the name of its transaction."""

@@ -478,3 +478,34 @@ def test_personal_tokens_are_told_from_an_organisations():
         assert personal(theirs) is None
     assert gives_away("--token=sk-ant-api03-x")
     assert not gives_away("mcp-server-git")
+
+
+def test_the_usage_report_is_read_with_a_key_of_its_own_and_reconciled_from_its_block(
+    server: Server, tmp_path: Path
+):
+    store = {
+        "LOOPRAIL_STORE_URL": f"sqlite://{tmp_path}/store.db", "LOOPRAIL_BLOBS": f"{tmp_path}/blobs"
+    }  # fmt: skip
+    missing = server.process("reconcile", **store)
+    assert missing.returncode == 1
+    assert "Connect it with `loops connect usage-report`" in missing.stderr
+    admin = "sk-ant-admin01-canary-51b8"
+    with running("--key", CANARY, "--admin-key", admin) as url:
+        words = ("connect", "usage-report", "--key-env", "KEY", "--base-url", url)
+        refused = server.process(*words, KEY=CANARY)
+        assert refused.returncode == 1
+        assert "It takes an Admin key" in refused.stderr
+        assert CANARY not in refused.stderr + refused.stdout
+        assert server.block("usage-report/looprail") is None
+        only = ("--workspace", "wrkspc_01JwQvzr7rXLA5AGx3HKfFUJ", "--final-after", "48")
+        done = server.process(*words, *only, KEY=admin)
+        assert done.returncode == 0, done.stderr
+        assert "The key is accepted: on " in done.stdout
+        assert admin not in done.stdout + done.stderr
+        block = server.block("usage-report/looprail")
+        assert block is not None
+        assert (block["admin_key"], block["final_after_hours"]) == (admin, 48)
+        said = server.process("reconcile", "--dry-run", **store)
+    assert said.returncode == 0, said.stderr
+    assert f"from Admin API at {url}; final until " in said.stdout
+    assert admin not in said.stdout + said.stderr

@@ -40,6 +40,7 @@ def test_every_loop_has_a_heartbeat_and_a_work_deployment():
         ("heartbeat", "night-fix"),
         ("heartbeat", "ticket-triage"),
         ("housekeeping", "housekeeping"),
+        ("reconcile", "reconcile"),
         ("retention", "retention"),
         ("work", "morning-triage-loop"),
         ("work", "night-fix"),
@@ -177,7 +178,7 @@ def test_prefect_knows_every_key_we_write():
         )
         for schedule in deployment["schedules"]:
             RawScheduleConfig.model_validate(schedule)
-    assert len(PrefectYamlModel.model_validate(content).deployments) == 9
+    assert len(PrefectYamlModel.model_validate(content).deployments) == 10
 
 
 def changed(tmp_path: Path, trigger: str) -> dict[str, Any]:

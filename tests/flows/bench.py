@@ -50,6 +50,9 @@ from tests.cli.filled import invoke
 
 T = TypeVar("T")
 
+ADMIN_KEY = "sk-ant-admin-bench"
+"""Reads the usage report of this world's provider."""
+
 
 class Bench(DemoWorld):
     """The world, and what a worker would do in it."""
@@ -92,7 +95,8 @@ class Bench(DemoWorld):
         """Nothing is deployed that a worker would take; `begin` makes what a dispatch looks up."""
 
     def _start(self, name: str, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
-        own = ("--brain", "tests.flows.brains:told") if name == "model" else ()
+        brain = ("--brain", "tests.flows.brains:told", "--admin-key", ADMIN_KEY)
+        own = brain if name == "model" else ()
         return super()._start(name, (*command, *own), env)
 
     async def begin(self, name: str, loop: str, **changes: Any) -> "Bench":
