@@ -17,7 +17,7 @@ from drivers.store.connection import Database
 from drivers.store.migrations import MIGRATIONS, migrate
 from governance.bill import Billed, Meters
 from governance.budgets import BudgetRule
-from governance.effects import Evidence, Place, Refused, Stop
+from governance.effects import Amounts, Evidence, Place, Refused, Stop
 from governance.parts import short_id
 from governance.raises import Raising
 from governance.reconcile import Compared, Share
@@ -116,7 +116,7 @@ async def done(story: Story, nth: int = 0) -> object:
 
 
 async def lost_call(story: Story) -> None:
-    call = story.intent(0, usd(40), kind="model", name="m", reserved=40)
+    call = story.intent(0, usd(40), kind="model", name="m", most=Amounts(usd=40))
     await story.store.intend(call)
     await story.store.fail(CALL, 1, status="unknown", error="unknown", attributes={}, now=3100)
 

@@ -33,7 +33,7 @@ async def main(directory: str, item: str, lane: str, url: str, key: str) -> None
         )  # fmt: skip
         request = ModelRequest(MODEL, "Role: lead", (user(f"Say {lane} {step}."),), max_tokens=50)
         try:
-            await edge.model(model, request, intent, timeout_s=1.0, capped=True)
+            await edge.model(model, request, intent, timeout_s=1.0)
         except DriverError as error:
             print(error.code, flush=True)
         else:

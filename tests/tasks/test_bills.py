@@ -21,7 +21,7 @@ from demo.model.process import running
 from drivers.store.sqlite import SqliteStore
 from drivers.usage_report import AdminApi
 from governance.bill import Billed, Meters, Report, day_of
-from governance.effects import NOT_BEFORE
+from governance.effects import NOT_BEFORE, Amounts
 from governance.records import Budget
 from tasks.bills import due_days, reconcile_days
 from tasks.world import now_ms
@@ -133,7 +133,7 @@ async def call(story: Story, step: int, worst: int, *, cost: int | None, began: 
     now = began or now_ms()
     charges = (usd(worst), usd(worst, "run:r1:tokens"))
     intent = story.intent(
-        step, *charges, now=now, kind="model", name="sonnet", reserved=worst, lease=now + 10,
+        step, *charges, now=now, kind="model", name="sonnet", most=Amounts(usd=worst), lease=now + 10,
         attributes={"gen_ai.request.model": MODEL},
     )  # fmt: skip
     got = await story.store.intend(intent)
