@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.dialects import sqlite
 
 from drivers.backup import put_back, take
-from drivers.store.connection import Database
+from drivers.store.connection import sqlite_database
 from drivers.store.migrations import MIGRATIONS, migrate
 from governance.effects import Evidence, Place, Stop
 from governance.parts import short_id
@@ -157,7 +157,7 @@ async def tripped(story: Story, nth: int = 0) -> object:
 async def with_first_tables(directory: Path) -> None:
     """A store with the tables that stores began with, and no more."""
     path = directory / "store.db"
-    Database(path, lambda sql: migrate(sql, sqlite.dialect(), MIGRATIONS[:1])).close()
+    sqlite_database(path, lambda sql: migrate(sql, sqlite.dialect(), MIGRATIONS[:1])).close()
 
 
 async def brought_up_to_date(directory: Path, nth: int) -> None:

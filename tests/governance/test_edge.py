@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from drivers.blobs import DirectoryBlobs
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance import edge as edge_module
 from governance.conversation import (
     EMPTY_HEAD,
@@ -149,14 +149,14 @@ def worst(asked: ModelRequest) -> int:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[SqlStore]:
     opened = store_in(tmp_path)
     yield opened
     opened.disconnect()
 
 
 @pytest.fixture
-async def desk(store: SqliteStore) -> Desk:
+async def desk(store: SqlStore) -> Desk:
     """One item that may spend a cent, ten thousand tokens and five steps."""
     story = Story(store)
     caps = (Budget("run:r1:usd", RUN, pico(Decimal("0.01"))), Budget("run:r1:tokens", RUN, 10_000))

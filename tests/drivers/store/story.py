@@ -6,7 +6,7 @@ from typing import Any
 
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Admitted, Charge, Intent, Place, Principal, Settlement
 from governance.parts import short_id
@@ -18,7 +18,7 @@ HEAD = "sha256:" + "a" * 64
 TREE = "t" * 40
 
 
-def store_in(directory: Path) -> SqliteStore:
+def store_in(directory: Path) -> SqlStore:
     return open_store(f"sqlite://{directory}/store.db", DirectoryBlobs(directory / "blobs"))
 
 
@@ -30,7 +30,7 @@ def finding(dedupe: str, run: str = RUN, loop: str = LOOP) -> tuple[str, Finding
 class Story:
     """One store and where its story stands; `item` is claimed under `fence`."""
 
-    store: SqliteStore
+    store: SqlStore
     item: str = ""
     fence: int = 0
 
