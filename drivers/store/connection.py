@@ -81,28 +81,6 @@ class _SqliteConnection(SqliteSql):
             )
         )  # fmt: skip
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._connection.in_transaction
-
-    @contextmanager
-    def writing(self) -> Generator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    def look(self, work: Callable[[Sql], T]) -> T:
-        self._connection.execute("BEGIN")
-        try:
-            return work(self)
-        finally:
-            self._connection.execute("COMMIT")
-
     def told(self, error: Exception) -> Exception:
         return (
             _broken(self._path, self._patience_s, error)
@@ -119,6 +97,14 @@ class SqliteReader(_SqliteConnection):
 
     def __init__(self, path: Path, patience_s: float) -> None:
         super().__init__(path, patience_s, mode="ro")
+
+    def look(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on one snapshot of what is committed."""
+        self._connection.execute("BEGIN")
+        try:
+            return work(self)
+        finally:
+            self._connection.execute("COMMIT")
 
 
 class SqliteWriter(_SqliteConnection):
@@ -140,12 +126,34 @@ class SqliteWriter(_SqliteConnection):
             self.close()
             raise
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open; SQLite ends it by itself where the disk is full."""
+        return self._connection.in_transaction
+
     @contextmanager
     def writing(self) -> Generator[None]:
         """A transaction under the lock."""
         assert self._lock is not None
-        with self._lock, super().writing():
-            yield
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.execute("SAVEPOINT job")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def mark(self) -> None:
+        """From here on can be undone; what was done up to here can no longer be, by itself."""
+        self._connection.execute("RELEASE job")
+        self._connection.execute("SAVEPOINT job")
+
+    def undo(self) -> None:
+        """Undo what was done since the mark."""
+        self._connection.execute("ROLLBACK TO job")
 
     def close(self) -> None:
         """Let go of the file, under the lock: the last one to close it makes a checkpoint."""

@@ -25,19 +25,6 @@ PATIENCE_S = 60.0
 class Connection(Sql, Protocol):
     """One connection, used by one thread at a time."""
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether one is open that can still be gone on with, or undone in part."""
-        ...
-
-    def writing(self) -> AbstractContextManager[None]:
-        """A transaction that no other process writes beside; durable when the block has ended."""
-        ...
-
-    def look(self, work: Callable[[Sql], T]) -> T:
-        """Do the work on one snapshot of what is committed."""
-        ...
-
     def told(self, error: Exception) -> Exception:
         """What a caller gets: a `StoreError` with a way out for the database's own errors, any other as it is."""
         ...
@@ -47,11 +34,40 @@ class Connection(Sql, Protocol):
         ...
 
 
+class Reader(Connection, Protocol):
+    """A connection that cannot write."""
+
+    def look(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on one snapshot of what is committed."""
+        ...
+
+
+class Writer(Connection, Protocol):
+    """The connection that writes."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open that can still be gone on with, or undone in part."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """A transaction that no other process writes beside; durable when the block has ended."""
+        ...
+
+    def mark(self) -> None:
+        """From here on can be undone; what was done up to here can no longer be, by itself."""
+        ...
+
+    def undo(self) -> None:
+        """Undo what was done since the mark."""
+        ...
+
+
 class Database:
     """A database, open for writing and reading, after `prepare` has brought it up to date."""
 
     def __init__(
-        self, name: str, writer: Connection, reader: Callable[[], Connection],
+        self, name: str, writer: Writer, reader: Callable[[], Reader],
         prepare: Callable[[Sql], None],
     ) -> None:  # fmt: skip
         """`reader` is called once the database is up to date. Raises `StoreError`, and what `prepare` raises."""
@@ -102,16 +118,15 @@ class Database:
             raise self._writer.told(error) from error
 
     def _try(self, job: Job) -> None:
-        self._writer.run("SAVEPOINT job")
+        self._writer.mark()
         try:
             job.ran(job.work(self._writer))
         except Exception as error:
             # It belongs to the one who asked, the others go on; unless the database has undone all of them.
             if not self._writer.in_transaction:
                 raise
-            self._writer.run("ROLLBACK TO job")
+            self._writer.undo()
             job.broke(self._writer.told(error))
-        self._writer.run("RELEASE job")
 
     def _look(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -66,12 +66,6 @@ class PostgresReader(_PostgresConnection):
             url, patience_s, patient=True, settings={"default_transaction_read_only": "on"}
         )
 
-    @contextmanager
-    def writing(self) -> Generator[None]:
-        """Never: raises `StoreError`."""
-        raise StoreError(f"store '{self.name}' is only read on this connection.")
-        yield
-
     def look(self, work: Callable[[Sql], T]) -> T:
         """Do the work on one snapshot; once more where the connection is lost, since nothing came of it."""
         self.connect()
@@ -107,6 +101,7 @@ class PostgresWriter(_PostgresConnection):
         super().__init__(url, patience_s, patient=False, settings=settings)
         self._transaction: int | None = None
         self._history: str | None = None
+        self._at_mark = False
 
     def connect(self) -> None:
         """As ever; and note which history of the database this is: a standby that takes over begins another one."""
@@ -119,10 +114,6 @@ class PostgresWriter(_PostgresConnection):
             # There are services in which nobody may ask.
             row = None
         self._history = row["history"] if row is not None else None
-
-    def look(self, work: Callable[[Sql], T]) -> T:
-        """Never: raises `StoreError`."""
-        raise StoreError(f"store '{self.name}' is only written on this connection.")
 
     @contextmanager
     def writing(self) -> Generator[None]:
@@ -137,6 +128,16 @@ class PostgresWriter(_PostgresConnection):
             elif self.in_transaction:
                 self.say("ROLLBACK")
             raise
+
+    def mark(self) -> None:
+        """From here on can be undone; what was done up to here can no longer be, by itself."""
+        if not self._at_mark:
+            self.say("RELEASE job; SAVEPOINT job")
+        self._at_mark = False
+
+    def undo(self) -> None:
+        """Undo what was done since the mark."""
+        self.say("ROLLBACK TO job")
 
     def _begin(self) -> None:
         self.connect()
@@ -155,15 +156,18 @@ class PostgresWriter(_PostgresConnection):
     def _take(self) -> None:
         # Each statement sees what is committed by then. With one snapshot for the whole transaction it would be that
         # of the moment at which the lock was asked for, before others wrote.
-        self.say("BEGIN ISOLATION LEVEL READ COMMITTED")
-        row = self.one(
-            "SELECT pg_advisory_xact_lock(:writer), pg_current_xact_id() AS number", writer=WRITER
+        self.say(
+            f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER}); SAVEPOINT job"
         )
+        self._at_mark = True
+        row = self.one("SELECT pg_current_xact_id() AS number")
         self._transaction = row["number"] if row is not None else None
 
     def _commit(self) -> None:
+        # Outside of one Postgres says COMMIT as well, and only warns.
+        over = self.connected and not self.in_transaction
         try:
-            said = self.say("COMMIT")
+            said = "nothing to commit" if over else self.say("COMMIT")
         except OF_POSTGRES as error:
             if not self.lost(error):
                 raise
