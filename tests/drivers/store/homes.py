@@ -89,6 +89,12 @@ class Cluster:
         told(self.url, f"CREATE DATABASE {name} TEMPLATE {of}")
         return self.database(name)
 
+    def copy(self, url: str) -> str:
+        """The URL of a copy of a database that nobody has open."""
+        name = f"d{next(_numbers)}"
+        told(self.url, f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}")
+        return self.database(name)
+
     def empty(self, url: str) -> None:
         """Leave a store's tables as they were on its first day."""
         tables = ", ".join(

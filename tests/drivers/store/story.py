@@ -18,8 +18,14 @@ HEAD = "sha256:" + "a" * 64
 TREE = "t" * 40
 
 
+PLACE = "store.url"
+
+
 def store_in(directory: Path) -> SqlStore:
-    return open_store(f"sqlite://{directory}/store.db", DirectoryBlobs(directory / "blobs"))
+    """The store of a directory: a file there, or where the file `store.url` says."""
+    place = directory / PLACE
+    url = place.read_text() if place.exists() else f"sqlite://{directory}/store.db"
+    return open_store(url, DirectoryBlobs(directory / "blobs"))
 
 
 def finding(dedupe: str, run: str = RUN, loop: str = LOOP) -> tuple[str, Finding]:
