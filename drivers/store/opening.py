@@ -51,6 +51,12 @@ def on_postgres(url: str) -> bool:
     return True
 
 
+def secrets_in(url: str) -> tuple[str, ...]:
+    """What of a URL nobody may be shown: all of it and its password, as it is written there and as it is meant."""
+    password = urlsplit(url).password
+    return (url, password, unquote(password)) if password else ()
+
+
 def path_of(url: str) -> Path:
     """The file a URL names. Raises `StoreError` for what is no file of ours."""
     parts = urlsplit(url)

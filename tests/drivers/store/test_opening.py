@@ -13,6 +13,7 @@ from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store, store_at
 from drivers.store.connection import SqliteSql
 from drivers.store.migrations import MIGRATIONS, Migration, migrate
+from drivers.store.opening import secrets_in
 from drivers.store.schema import metadata
 from drivers.store.sql import Sql
 from governance.errors import StoreError
@@ -49,6 +50,13 @@ def test_what_this_version_cannot_open_is_refused_without_naming_a_password(
     ) as told:
         open_store(url, DirectoryBlobs(tmp_path))
     assert "secret" not in str(told.value)
+
+
+def test_a_password_in_a_url_is_a_secret_by_itself() -> None:
+    url = "postgresql://us:se%20cret@db.example/x"
+    assert secrets_in(url) == (url, "se%20cret", "se cret")
+    assert secrets_in("postgresql://us@db.example/x") == ()
+    assert secrets_in("sqlite:////srv/store.db") == ()
 
 
 async def test_a_process_has_one_store_per_database(home: Home) -> None:
