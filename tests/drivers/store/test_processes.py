@@ -16,7 +16,7 @@ from tests.drivers.store.story import RUN, Story
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def _child(home: Home, item: str, lane: str, pairs: int, mode: str) -> Process:
