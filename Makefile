@@ -31,11 +31,11 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(PYTEST) -m "not (docker or bwrap or prefect or browser or slow)"
+	$(PYTEST) -m "not (docker or bwrap or prefect or browser or postgres or slow)"
 
 # Everything, against the real Prefect, sandbox and browser.
 test: check
-	$(PYTEST) -m "docker or bwrap or prefect or browser or slow"
+	$(PYTEST) -m "docker or bwrap or prefect or browser or postgres or slow"
 
 # The base image of workspaces, from Debian's packages (needs root and debootstrap).
 image:

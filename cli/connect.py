@@ -34,6 +34,8 @@ $ loops connect repository northwind-api --url https://forge.example/northwind/a
 """
 _STORE_EXAMPLE = """\b
 $ loops connect store --url sqlite:////srv/looprail/store.db --blobs /srv/looprail/blobs
+$ export STORE=postgresql://looprail:...@db.example/looprail
+$ loops connect store --url-env STORE --blobs /srv/looprail/blobs
 """
 _AUTHOR = re.compile(r"[^<>\n]*[^<>\s]\s*<[^<>\s]+>")
 
@@ -127,7 +129,10 @@ def repository(
 
 
 @connect.command(epilog=_STORE_EXAMPLE)
-@click.option("--url", help="Such as sqlite:////srv/looprail/store.db; without a password.")
+@click.option(
+    "--url",
+    help="Such as sqlite:////srv/looprail/store.db or postgresql://host/db; without a password.",
+)
 @click.option(
     "--url-env", "variable", metavar="VAR", help="The environment variable that holds the URL."
 )

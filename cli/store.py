@@ -17,7 +17,7 @@ from governance.ports import Blobs
 URL_VARIABLE = "LOOPRAIL_STORE_URL"
 BLOBS_VARIABLE = "LOOPRAIL_BLOBS"
 _WAY_OUT = (
-    f"Make it with `loops connect store`, or set {URL_VARIABLE} (sqlite:////srv/looprail/store.db) "
+    f"Make it with `loops connect store`, or set {URL_VARIABLE} (sqlite:////srv/looprail/store.db or postgresql://…) "
     f"and {BLOBS_VARIABLE} (a directory)."
 )
 

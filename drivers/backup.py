@@ -3,6 +3,7 @@
 A backup is a directory: the store's database (a snapshot of one moment), every blob, on request Prefect's SQLite
 database, and a manifest with the digest of each, written last. Without a manifest there is no backup. A restore
 checks all of it before anything is put anywhere, and the store's file appears last, whole, and marked as restored.
+A database on Postgres is copied and put back by its own tools; here it is only marked.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from drivers.blobs import DirectoryBlobs, synced
-from drivers.store.opening import open_store, path_of
+from drivers.store.opening import on_postgres, open_store, path_of
 from drivers.store.restored import Marked, mark
 from governance.errors import StoreError
 from governance.parts import Part
@@ -38,7 +39,10 @@ class Manifest(Part):
 
 async def take(url: str, blobs: Path, into: Path, *, prefect: Path | None, now: int) -> Manifest:
     """Copy everything into a directory that is new or empty. Raises `StoreError`; then there is no backup."""
-    source = path_of(url)
+    source = _file_of(
+        url,
+        "nothing was backed up. Use `pg_dump` or your service's snapshots, and then copy the blobs' directory.",
+    )
     for path in (source, *([prefect] if prefect else [])):
         if not path.is_file():
             raise StoreError(f"database '{path}' is not there; nothing was backed up.")
@@ -88,7 +92,10 @@ async def put_back(
     Raises `StoreError`: the backup is not whole, or a database is already there. Then no database was written.
     """
     manifest = await checked(backup)
-    target = path_of(url)
+    target = _file_of(
+        url,
+        "nothing was restored. Use `pg_restore`, put the blobs back, and then say `loops restore --taken-at`.",
+    )
     if prefect and PREFECT not in manifest.files:
         raise StoreError(f"'{backup}' holds no database of Prefect's; leave it out.")
     for path in (target, *([prefect] if prefect else [])):
@@ -101,17 +108,32 @@ async def put_back(
     new = target.with_name(f"{target.name}.restoring")
     new.unlink(missing_ok=True)
     _copied(backup / STORE, new)
-    store = open_store(f"sqlite:///{quote(str(new))}", place)
     try:
-        marked = await store.write(
-            lambda sql: mark(sql, taken_at=manifest.taken_at, by=by, now=now), "restored"
+        marked = await put_back_by_others(
+            f"sqlite:///{quote(str(new))}", blobs, taken_at=manifest.taken_at, by=by, now=now
         )
     finally:
-        store.disconnect()
         new.with_name(f"{new.name}.lock").unlink(missing_ok=True)
     os.replace(new, target)
     synced(target.parent)
     return marked
+
+
+async def put_back_by_others(url: str, blobs: Path, *, taken_at: int, by: str, now: int) -> Marked:
+    """Mark a store whose database was put back as it was at `taken_at`. Raises `StoreError`."""
+    store = open_store(url, DirectoryBlobs(blobs))
+    try:
+        return await store.write(
+            lambda sql: mark(sql, taken_at=taken_at, by=by, now=now), "restored"
+        )
+    finally:
+        store.disconnect()
+
+
+def _file_of(url: str, otherwise: str) -> Path:
+    if on_postgres(url):
+        raise StoreError(f"the store is on Postgres, whose own tools copy it; {otherwise}")
+    return path_of(url)
 
 
 def _nothing_there(path: Path) -> None:

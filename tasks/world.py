@@ -23,6 +23,7 @@ from drivers.model import AnthropicModel
 from drivers.registry_files import read_registry
 from drivers.sandbox.choose import open_sandbox
 from drivers.store import store_at
+from drivers.store.opening import secrets_in
 from drivers.usage_report import AdminApi
 from governance.edge import Edge
 from governance.guardrails import Screen
@@ -156,6 +157,6 @@ async def open_world() -> AsyncGenerator[World]:
         world = World(
             store_at(url, document.blobs), DirectoryBlobs(Path(document.blobs)), registry, stack
         )
-        if "@" in url:
-            world.secret(document.url)
+        for secret in secrets_in(url):
+            world.secret(SecretStr(secret))
         yield world

@@ -1,34 +1,36 @@
-"""How is one SQLite file written and read by many tasks, threads and processes?
+"""How is a SQLite file written and read by many processes?
 
-Writes: one thread per process, which does whatever is queued in one transaction and commits once (group commit).
-Between processes a kernel `flock` is held from before BEGIN to after COMMIT. SQLite's own busy handler sleeps
-and starves (single waits of 0.6 to 4 s were measured with four writers). The lock also keeps the
-checkpoint inside COMMIT and CLOSE away from other writers: SQLite before 3.51.3 can corrupt a file when the two
-meet (the WAL-reset bug). Reads: one thread on a read-only connection, a WAL snapshot each.
+Writes: a kernel `flock` is held from before BEGIN to after COMMIT. SQLite's own busy handler sleeps and starves
+(single waits of 0.6 to 4 s were measured with four writers). The lock also keeps the checkpoint inside COMMIT and
+CLOSE away from other writers: SQLite before 3.51.3 can corrupt a file when the two meet (the WAL-reset bug). Reads: a
+read-only connection, a WAL snapshot each.
 """
 
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from drivers.crash import around, point
+from drivers.store.database import PATIENCE_S, Database
 from drivers.store.sql import Row, Sql, Value
-from drivers.store.worker import Job, Worker
 from governance.errors import StoreError
 
 T = TypeVar("T")
 
-BATCH = 64
-"""Pieces of work that share one commit at most."""
 
-PATIENCE_S = 60.0
-"""How long a program that is not ours, and knows nothing of our lock, may hold the file before a write gives up."""
+def sqlite_database(
+    path: Path, prepare: Callable[[Sql], None], patience_s: float = PATIENCE_S
+) -> Database:
+    """The database in a file, which is made when it is not there. Raises `StoreError`."""
+    try:
+        writer = SqliteWriter(path, patience_s)
+    except (OSError, sqlite3.Error) as error:
+        raise _broken(path, patience_s, error) from error
+    return Database(str(path), writer, lambda: SqliteReader(path, patience_s), prepare)
 
 
 class SqliteSql:
@@ -68,130 +70,115 @@ class FileLock:
         os.close(self._file)
 
 
-class Database:
-    """One SQLite file, open for writing and reading, after `prepare` has brought it up to date."""
+class _SqliteConnection(SqliteSql):
+    def __init__(self, path: Path, patience_s: float, *, mode: str) -> None:
+        self._path, self._patience_s = path, patience_s
+        # The connection is used by one thread at a time; the timeout only meets programs that are not ours.
+        super().__init__(
+            sqlite3.connect(
+                f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None,
+                check_same_thread=False, timeout=patience_s, cached_statements=256,
+            )
+        )  # fmt: skip
 
-    def __init__(
-        self, path: Path, prepare: Callable[[Sql], None], patience_s: float = PATIENCE_S
-    ) -> None:
-        self.path, self._patience_s = path, patience_s
-        try:
-            with ExitStack() as undo:
-                self._lock, self._writer, self._reader = self._open(prepare, undo)
-                undo.pop_all()
-        except (OSError, sqlite3.Error) as error:
-            raise self._broken(error) from error
-        name = f"store '{path}'"
-        self._writes = Worker(f"{name} (writer)", self._commit, self._close_writer, BATCH)
-        self._reads = Worker(f"{name} (reader)", self._look, self._reader.close, 1)
-
-    def write(self, work: Callable[[Sql], T]) -> Future[T]:
-        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone."""
-        return self._writes.submit(work)
-
-    def read(self, work: Callable[[Sql], T]) -> Future[T]:
-        """Do the work on one snapshot of what is committed."""
-        return self._reads.submit(work)
-
-    @property
-    def closed(self) -> bool:
-        """The file was let go of."""
-        return self._writes.closed
+    def told(self, error: Exception) -> Exception:
+        return (
+            _broken(self._path, self._patience_s, error)
+            if isinstance(error, sqlite3.Error)
+            else error
+        )
 
     def close(self) -> None:
-        """Finish what is queued and let go of the file. Safe to repeat."""
-        self._reads.close()
-        self._writes.close()
+        self._connection.close()
 
-    def _open(
-        self, prepare: Callable[[Sql], None], undo: ExitStack
-    ) -> tuple[FileLock, sqlite3.Connection, sqlite3.Connection]:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = FileLock(self.path.with_name(self.path.name + ".lock"))
-        undo.callback(lock.close)
-        with lock, around("prepare"):
-            writer = self._connect(str(self.path))
-            undo.callback(writer.close)
-            self._make_durable(writer)
-            writer.execute("BEGIN IMMEDIATE")
-            prepare(SqliteSql(writer))
-            point("in-prepare")
-            writer.execute("COMMIT")
-        reader = self._connect(f"file:{quote(str(self.path))}?mode=ro", uri=True)
-        return lock, writer, reader
 
-    def _make_durable(self, writer: sqlite3.Connection) -> None:
-        mode = writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise StoreError(
-                f"store '{self.path}' is on a file system without shared memory (journal mode {mode!r}, "
-                "needed 'wal'). Put it on a local disk."
-            )
-        writer.execute("PRAGMA synchronous = FULL")
+class SqliteReader(_SqliteConnection):
+    """A read-only connection to a file that is there."""
 
-    def _close_writer(self) -> None:
-        with self._lock:
-            self._writer.close()
-        self._lock.close()
+    def __init__(self, path: Path, patience_s: float) -> None:
+        super().__init__(path, patience_s, mode="ro")
 
-    def _commit(self, jobs: Sequence[Job]) -> None:
-        sql = SqliteSql(self._writer)
+    def look(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on one snapshot of what is committed."""
+        self._connection.execute("BEGIN")
+        try:
+            return work(self)
+        finally:
+            self._connection.execute("COMMIT")
+
+
+class SqliteWriter(_SqliteConnection):
+    """The connection that writes, under the lock between processes."""
+
+    def __init__(self, path: Path, patience_s: float) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._lock: FileLock | None = FileLock(path.with_name(path.name + ".lock"))
+        try:
+            super().__init__(path, patience_s, mode="rw")
+        except BaseException:
+            self._lock.close()
+            raise
         try:
             with self._lock:
-                self._writer.execute("BEGIN IMMEDIATE")
-                for job in jobs:
-                    if job.wanted():
-                        self._try(sql, job)
-                point("in-commit")
-                self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise self._broken(error) from error
+                self._make_durable()
+        except BaseException:
+            self.close()
+            raise
 
-    def _try(self, sql: SqliteSql, job: Job) -> None:
-        self._writer.execute("SAVEPOINT job")
-        try:
-            job.ran(job.work(sql))
-        except Exception as error:
-            # It belongs to the one who asked, the others go on; unless SQLite has undone all of them (disk full).
-            if not self._writer.in_transaction:
-                raise
-            self._writer.execute("ROLLBACK TO job")
-            job.broke(self._broken(error) if isinstance(error, sqlite3.Error) else error)
-        self._writer.execute("RELEASE job")
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open; SQLite ends it by itself where the disk is full."""
+        return self._connection.in_transaction
 
-    def _look(self, jobs: Sequence[Job]) -> None:
-        sql = SqliteSql(self._reader)
-        for job in jobs:
-            if not job.wanted():
-                continue
-            self._reader.execute("BEGIN")
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """A transaction under the lock."""
+        assert self._lock is not None
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                job.ran(job.work(sql))
-            except sqlite3.Error as error:
-                raise self._broken(error) from error
-            finally:
-                self._reader.execute("COMMIT")
+                self._connection.execute("SAVEPOINT job")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
-    def _broken(self, error: Exception) -> StoreError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            return StoreError(
-                f"store '{self.path}' was held by another program for longer than {self._patience_s:g} s, and "
-                f"nothing was written. Look what else has it open (`fuser -v {self.path}`), and end that."
+    def mark(self) -> None:
+        """From here on can be undone; what was done up to here can no longer be, by itself."""
+        self._connection.execute("RELEASE job")
+        self._connection.execute("SAVEPOINT job")
+
+    def undo(self) -> None:
+        """Undo what was done since the mark."""
+        self._connection.execute("ROLLBACK TO job")
+
+    def close(self) -> None:
+        """Let go of the file, under the lock: the last one to close it makes a checkpoint."""
+        if self._lock is not None:
+            with self._lock:
+                super().close()
+            self._lock.close()
+            self._lock = None
+
+    def _make_durable(self) -> None:
+        mode = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreError(
+                f"store '{self._path}' is on a file system without shared memory (journal mode {mode!r}, "
+                "needed 'wal'). Put it on a local disk."
             )
-        return StoreError(
-            f"store '{self.path}' cannot be used: {error}. Look at the disk and the file's rights."
-        )
+        self._connection.execute("PRAGMA synchronous = FULL")
 
-    def _connect(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
-        # The connection is made here and used by its thread alone; the timeout only meets programs that are not ours.
-        return sqlite3.connect(
-            name,
-            uri=uri,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=self._patience_s,
-            cached_statements=256,
+
+def _broken(path: Path, patience_s: float, error: Exception) -> StoreError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        return StoreError(
+            f"store '{path}' was held by another program for longer than {patience_s:g} s, and "
+            f"nothing was written. Look what else has it open (`fuser -v {path}`), and end that."
         )
+    return StoreError(
+        f"store '{path}' cannot be used: {error}. Look at the disk and the file's rights."
+    )

@@ -39,7 +39,8 @@ def _handed(sql: Sql, row: Row) -> Handed:
         first=prefix, beyond=prefix[:-1] + chr(ord("-") + 1),
     )  # fmt: skip
     acted = sql.one(
-        "SELECT max(max(started_at, coalesce(ended_at, 0))) AS at FROM ledger WHERE owner = :owner",
+        "SELECT max(CASE WHEN ended_at > started_at THEN ended_at ELSE started_at END) AS at FROM ledger"
+        " WHERE owner = :owner",
         owner=row["owner"],
     )
     return Handed(

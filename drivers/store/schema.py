@@ -5,7 +5,17 @@ Times are Unix milliseconds, UTC; money is whole pico-USD. A column of JSON hold
 digest of the blob that holds it (`bodies`).
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 metadata = MetaData()
@@ -21,7 +31,7 @@ def _int(name: str, *, null: bool = False, primary_key: bool = False) -> Column[
 
 def _seq() -> Column[int]:
     # SQLite counts by itself only in a column declared INTEGER.
-    return Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    return Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True)
 
 
 definitions = Table(

@@ -24,7 +24,7 @@ from drivers.store import (
 )
 from drivers.store import meter as money_meter
 from drivers.store import reading as looks
-from drivers.store.connection import Database
+from drivers.store.database import Database
 from drivers.store.items import advance, close, posted, stop_item
 from drivers.store.outbox import sent, unsent
 from drivers.store.runs import end_run, found, open_run
@@ -59,7 +59,7 @@ def reading(
 
 
 class Transactions:
-    """One SQLite file as one piece of work after the other, and the methods that are no more than that."""
+    """One database as one piece of work after the other, and the methods that are no more than that."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,12 +74,17 @@ class Transactions:
         return await asyncio.wrap_future(self._database.read(work))
 
     @property
+    def name(self) -> str:
+        """Which database it is, without a password."""
+        return self._database.name
+
+    @property
     def connected(self) -> bool:
         """False once it was disconnected."""
         return not self._database.closed
 
     def disconnect(self) -> None:
-        """Finish what is under way and let go of the file. Safe to repeat."""
+        """Finish what is under way and let go of the database. Safe to repeat."""
         self._database.close()
 
     pin = writing(pages.pin, "pin")

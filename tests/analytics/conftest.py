@@ -9,12 +9,12 @@ from analytics.export import export
 from analytics.lake import Lake
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.records import LedgerRow
 from tests.analytics.golden import tell_all
 
 
-def store_in(directory: Path) -> SqliteStore:
+def store_in(directory: Path) -> SqlStore:
     return open_store(f"sqlite://{directory}/store.db", DirectoryBlobs(directory / "blobs"))
 
 
@@ -27,7 +27,7 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[SqlStore]:
     opened = store_in(tmp_path)
     yield opened
     opened.disconnect()

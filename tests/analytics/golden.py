@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import EMPTY_HEAD, Usage
 from governance.effects import (
     Admitted,
@@ -42,7 +42,7 @@ def principal(loop: str, role: str) -> Principal:
 class Ledger:
     """Writes tries through T4, T5 and T6 in the order they are told."""
 
-    store: SqliteStore
+    store: SqlStore
     steps: "count[int]" = field(default_factory=count)
 
     async def run(self, loop: str, run: str, now: int) -> None:
@@ -310,7 +310,7 @@ async def night_fix_failures(led: Ledger) -> AsyncIterator[str]:
     yield "under way"
 
 
-async def tell(store: SqliteStore) -> AsyncIterator[str]:
+async def tell(store: SqlStore) -> AsyncIterator[str]:
     """The three nights; after each thing told something else may happen to the store or the lake."""
     led = Ledger(store)
     for story in (night_fix_accepted, ticket_triage_unpriced, night_fix_failures):
@@ -318,7 +318,7 @@ async def tell(store: SqliteStore) -> AsyncIterator[str]:
             yield said
 
 
-async def tell_all(store: SqliteStore) -> tuple[LedgerRow, ...]:
+async def tell_all(store: SqlStore) -> tuple[LedgerRow, ...]:
     """The whole story; the settled rows of the ledger, as the store has them."""
     async for _ in tell(store):
         pass

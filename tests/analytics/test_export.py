@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from analytics.export import export
 from analytics.lake import Lake
 from analytics.schema import EVIDENCE, ITEMS, MONEY, RUNS, SPANS
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Settlement
 from governance.errors import StoreError
@@ -40,7 +40,7 @@ def spans(lake: Lake) -> list[dict[str, object]]:
     return [row for day in lake.days() for row in pq.ParquetFile(lake.day(day)).read().to_pylist()]
 
 
-async def fresh(store: SqliteStore, directory: Path) -> dict[str, str]:
+async def fresh(store: SqlStore, directory: Path) -> dict[str, str]:
     await export(store, Lake(directory))
     return files(Lake(directory))
 
@@ -86,7 +86,7 @@ async def test_no_content_is_in_any_file(told: Told):
         )
 
 
-async def test_a_second_export_reads_nothing_and_touches_no_day(store: SqliteStore, lake: Lake):
+async def test_a_second_export_reads_nothing_and_touches_no_day(store: SqlStore, lake: Lake):
     await tell_all(store)
     first = await export(store, lake)
     assert (first.rows, first.days, first.rebuilt) == (18, lake.days(), True)
@@ -97,7 +97,7 @@ async def test_a_second_export_reads_nothing_and_touches_no_day(store: SqliteSto
 
 
 async def test_an_export_after_every_settling_gives_the_bytes_of_one_at_the_end(
-    store: SqliteStore, lake: Lake, tmp_path: Path
+    store: SqlStore, lake: Lake, tmp_path: Path
 ):
     async for _ in tell(store):
         await export(store, lake, page=1)
@@ -106,7 +106,7 @@ async def test_an_export_after_every_settling_gives_the_bytes_of_one_at_the_end(
 
 @pytest.mark.parametrize("damage", ["lost", "garbage", "older schema", "a day is missing"])
 async def test_a_lake_that_cannot_be_trusted_is_made_again_byte_for_byte(
-    store: SqliteStore, lake: Lake, damage: str
+    store: SqlStore, lake: Lake, damage: str
 ):
     await tell_all(store)
     await export(store, lake)
@@ -124,7 +124,7 @@ async def test_a_lake_that_cannot_be_trusted_is_made_again_byte_for_byte(
     assert files(lake) == before
 
 
-async def test_a_late_row_rewrites_its_own_day_only(store: SqliteStore, lake: Lake):
+async def test_a_late_row_rewrites_its_own_day_only(store: SqlStore, lake: Lake):
     led = Ledger(store)
     told = night_fix_accepted(led)
     await anext(told)
@@ -139,7 +139,7 @@ async def test_a_late_row_rewrites_its_own_day_only(store: SqliteStore, lake: La
 
 
 async def test_a_try_that_is_settled_once_more_is_in_the_lake_once_as_it_is_now(
-    store: SqliteStore, lake: Lake
+    store: SqlStore, lake: Lake
 ):
     seen: dict[str, tuple[str, object]] = {}
     async for said in tell(store):
@@ -172,7 +172,7 @@ async def test_a_lake_of_another_ledger_is_made_anew(lake: Lake, tmp_path: Path,
     new.disconnect()
 
 
-async def test_the_marked_row_may_have_been_settled_again_since(store: SqliteStore, lake: Lake):
+async def test_the_marked_row_may_have_been_settled_again_since(store: SqlStore, lake: Lake):
     led = Ledger(store)
     await led.run("night-fix", "r1", at(20))
     place, tried = await led.open("night-fix", "r1", "r1", at(20, 3))
@@ -187,7 +187,7 @@ async def test_the_marked_row_may_have_been_settled_again_since(store: SqliteSto
     assert [row["loop_status"] for row in spans(lake)] == ["done", "done"]
 
 
-async def test_a_damaged_day_is_said_with_the_way_out(store: SqliteStore, lake: Lake):
+async def test_a_damaged_day_is_said_with_the_way_out(store: SqlStore, lake: Lake):
     led = Ledger(store)
     await led.run("night-fix", "r1", at(20))
     await led.call("night-fix", "r1", "r1", at(20, 3), Usage(10, 1))
@@ -198,21 +198,21 @@ async def test_a_damaged_day_is_said_with_the_way_out(store: SqliteStore, lake: 
         await export(store, lake)
 
 
-async def test_exports_at_once_take_turns(store: SqliteStore, lake: Lake, tmp_path: Path):
+async def test_exports_at_once_take_turns(store: SqlStore, lake: Lake, tmp_path: Path):
     await tell_all(store)
     done = await asyncio.gather(*(export(store, lake, page=5) for _ in range(3)))
     assert sorted(d.rows for d in done) == [0, 0, 18]
     assert files(lake) == await fresh(store, tmp_path / "fresh")
 
 
-async def test_progress_is_told_after_each_page(store: SqliteStore, lake: Lake):
+async def test_progress_is_told_after_each_page(store: SqlStore, lake: Lake):
     await tell_all(store)
     heard: list[int] = []
     await export(store, lake, tell=heard.append, page=7)
     assert heard == [7, 14, 18]
 
 
-async def test_an_empty_store_gives_a_lake_without_days(store: SqliteStore, lake: Lake):
+async def test_an_empty_store_gives_a_lake_without_days(store: SqlStore, lake: Lake):
     done = await export(store, lake)
     assert (done.rows, done.days, lake.days()) == (0, (), ())
     assert sorted(files(lake)) == [

@@ -11,7 +11,7 @@ from analytics.cost import DIMENSIONS, Dimension, cost_report
 from analytics.export import export
 from analytics.lake import Lake
 from analytics.schema import SPANS
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Stop
 from governance.parts import PICO
@@ -79,7 +79,7 @@ def test_a_parent_says_what_it_came_to_and_why(told: Told):
 
 
 @pytest.mark.parametrize("reason", ["rejected", "expired", "cancelled", "denied"])
-async def test_what_people_decided_is_no_error(store: SqliteStore, lake: Lake, reason: Any):
+async def test_what_people_decided_is_no_error(store: SqlStore, lake: Lake, reason: Any):
     led = Ledger(store)
     await led.run(LOOP, "r1", at(20))
     (item,) = await led.items(LOOP, "r1", at(20, 2, 1), "a")
@@ -91,7 +91,7 @@ async def test_what_people_decided_is_no_error(store: SqliteStore, lake: Lake, r
 
 
 async def test_a_heartbeat_that_was_stopped_is_an_error_with_its_reason(
-    store: SqliteStore, lake: Lake
+    store: SqlStore, lake: Lake
 ):
     led = Ledger(store)
     await led.run(LOOP, "r1", at(20))
@@ -101,7 +101,7 @@ async def test_a_heartbeat_that_was_stopped_is_an_error_with_its_reason(
     assert (run["status_code"], run["error_type"], run["seq"]) == ("ERROR", "refusal", 0)
 
 
-async def test_a_delegate_hangs_below_whoever_called_it(store: SqliteStore, lake: Lake):
+async def test_a_delegate_hangs_below_whoever_called_it(store: SqlStore, lake: Lake):
     led = Ledger(store)
     await led.run(LOOP, "r1", at(20))
     (item,) = await led.items(LOOP, "r1", at(20, 2, 1), "a")
@@ -123,7 +123,7 @@ async def test_a_delegate_hangs_below_whoever_called_it(store: SqliteStore, lake
 
 
 async def test_a_try_that_is_settled_after_the_end_stretches_what_it_hangs_from(
-    store: SqliteStore, lake: Lake, tmp_path: Path
+    store: SqlStore, lake: Lake, tmp_path: Path
 ):
     led = Ledger(store)
     await led.run(LOOP, "r1", at(20))

@@ -15,7 +15,7 @@ from analytics.build import SQL, built, models, rows
 from analytics.cost import DIMENSIONS, Dimension, cost_report, money
 from analytics.export import export
 from analytics.lake import Lake
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Evidence, Place
 from governance.errors import StoreError
@@ -134,7 +134,7 @@ def test_what_an_item_came_to_is_said_beside_its_cost(told: Told):
     "lacking", ["verified", "checked", "delivery", "same tree", "latest verdict", "nothing"]
 )
 async def test_accepted_needs_both_verdicts_about_one_tree_and_a_delivery(
-    store: SqliteStore, lake: Lake, lacking: str
+    store: SqlStore, lake: Lake, lacking: str
 ):
     led = Ledger(store)
     await led.run("night-fix", "r1", at(20))
@@ -161,7 +161,7 @@ async def test_accepted_needs_both_verdicts_about_one_tree_and_a_delivery(
     assert found["outcome"] == ("accepted" if lacking == "nothing" else "done")
 
 
-async def test_a_share_is_rounded_down_to_a_whole_pico(store: SqliteStore, lake: Lake):
+async def test_a_share_is_rounded_down_to_a_whole_pico(store: SqlStore, lake: Lake):
     with built(await _empty(store, lake)) as tables:
         (found,) = rows(tables, "SELECT usd_each(10::DECIMAL(38, 12), 3) AS a, usd_each(1, 0) AS b")
     assert (found["a"], found["b"]) == (Decimal("3.333333333333"), None)
@@ -204,9 +204,7 @@ async def test_no_column_of_money_is_a_float(told: Told):
             assert all(kind.startswith("DECIMAL") for kind in money_columns), name
 
 
-async def test_a_lake_without_a_span_has_every_table_and_costs_nothing(
-    store: SqliteStore, lake: Lake
-):
+async def test_a_lake_without_a_span_has_every_table_and_costs_nothing(store: SqlStore, lake: Lake):
     await _empty(store, lake)
     for by in DIMENSIONS:
         report = cost_report(lake, by)
@@ -237,7 +235,7 @@ async def test_two_rows_under_one_key_are_an_error_with_both_named(told: Told, t
         cost_report(lake, "loop")
 
 
-async def test_a_damaged_file_is_said_with_the_way_out(store: SqliteStore, lake: Lake):
+async def test_a_damaged_file_is_said_with_the_way_out(store: SqlStore, lake: Lake):
     await _empty(store, lake)
     (lake.root / "items.parquet").write_bytes(b"PAR1 not any more")
     with pytest.raises(
@@ -291,7 +289,7 @@ def test_an_amount_is_shown_with_every_digit_it_has(amount: str, shown: str):
     assert money(Decimal(amount)) == shown
 
 
-async def test_a_cost_of_which_nothing_is_known_is_not_shared(store: SqliteStore, lake: Lake):
+async def test_a_cost_of_which_nothing_is_known_is_not_shared(store: SqlStore, lake: Lake):
     led = Ledger(store)
     await led.run("night-fix", "r1", at(20))
     await led.call("night-fix", "r1", "r1", at(20), Usage(5, 5), model="house-model")
@@ -304,6 +302,6 @@ async def test_a_cost_of_which_nothing_is_known_is_not_shared(store: SqliteStore
     )
 
 
-async def _empty(store: SqliteStore, lake: Lake) -> Lake:
+async def _empty(store: SqlStore, lake: Lake) -> Lake:
     await export(store, lake)
     return lake

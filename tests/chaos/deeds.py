@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.dialects import sqlite
 
 from drivers.backup import put_back, take
-from drivers.store.connection import Database
+from drivers.store.connection import sqlite_database
 from drivers.store.migrations import MIGRATIONS, migrate
 from governance.bill import Billed, Meters
 from governance.budgets import BudgetRule
@@ -196,7 +196,7 @@ async def tripped(story: Story, nth: int = 0) -> object:
 async def with_first_tables(directory: Path) -> None:
     """A store with the tables that stores began with, and no more."""
     path = directory / "store.db"
-    Database(path, lambda sql: migrate(sql, sqlite.dialect(), MIGRATIONS[:1])).close()
+    sqlite_database(path, lambda sql: migrate(sql, sqlite.dialect(), MIGRATIONS[:1])).close()
 
 
 async def brought_up_to_date(directory: Path, nth: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from cli.main import cli
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Evidence, Intent, Place, Settlement, Stop
 from governance.parts import PICO
@@ -44,7 +44,7 @@ class Filled:
     """The store, and the ids of what is in it."""
 
     home: Path
-    store: SqliteStore
+    store: SqlStore
     waiting: str = ""
     stopped: str = ""
     fresh: str = ""
@@ -165,14 +165,14 @@ async def _work_until_it_stops(told: Filled) -> None:
     )  # fmt: skip
 
 
-async def _claim(store: SqliteStore, item: str, flow_run: str) -> int:
+async def _claim(store: SqlStore, item: str, flow_run: str) -> int:
     got: Any = await store.claim(
         item, flow_run=flow_run, now=NOW - 90_000, lease=NOW + 3_600_000, max_lives=10
     )
     return got.item.fence
 
 
-async def _do(store: SqliteStore, intent: Intent, *, cost: int, usage: Usage | None = None) -> None:
+async def _do(store: SqlStore, intent: Intent, *, cost: int, usage: Usage | None = None) -> None:
     got: Any = await store.intend(intent)
     await store.done(
         intent.place, got.attempt,

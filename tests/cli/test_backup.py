@@ -56,3 +56,36 @@ def test_a_backup_that_is_not_whole_is_told_apart(morning: Filled, tmp_path: Pat
     checked = morning.run("restore", tmp_path / "b", "--check")
     assert checked.exit_code != 0
     assert "is no whole backup" in str(checked.exception)
+
+
+def test_what_other_tools_have_put_back_is_marked_by_its_moment(morning: Filled):
+    told = morning.json("restore", "--taken-at", "2026-06-02T02:14:00Z", "--as", "noor")
+    assert told["taken_at"] == "2026-06-02T02:14:00.000+00:00"
+    assert told["epoch"] == 1
+    assert set(told["items"]) == {morning.waiting, morning.fresh}
+    said = morning.run("restore", "--taken-at", "2026-06-02T04:14:00+02:00").output
+    assert said.startswith("Restored from the copy of 2026-06-02 02:14 UTC.")
+    assert "2 items were open. Each is dispatched anew" in said
+
+
+def test_a_moment_that_cannot_be_that_of_a_copy_is_refused(morning: Filled, tmp_path: Path):
+    for words in (
+        ("--taken-at", "yesterday"), ("--taken-at", "2026-06-02T02:14:00"),
+        ("--taken-at", "2999-01-01T00:00:00Z"), (), (tmp_path, "--taken-at", "2026-06-02T02:14:00Z"),
+        ("--taken-at", "2026-06-02T02:14:00Z", "--check"),
+    ):  # fmt: skip
+        assert morning.run("restore", *words).exit_code == 2, words
+
+
+def test_a_database_on_postgres_is_left_to_its_own_tools(morning: Filled, tmp_path: Path):
+    morning.run("backup", tmp_path / "b")
+    there = {**morning.environment, "LOOPRAIL_STORE_URL": "postgresql://us:secret@db/x"}
+    for words, tool in (
+        (("backup", tmp_path / "c"), "`pg_dump`"),
+        (("restore", tmp_path / "b"), "`pg_restore`"),
+    ):
+        said = invoke(there, *words)
+        assert said.exit_code != 0
+        assert tool in str(said.exception)
+        assert "secret" not in str(said.exception)
+    assert not (tmp_path / "c").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.backup import MANIFEST, checked, put_back, take
 from drivers.store.restored import FENCES_AHEAD, Marked
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.effects import Admitted, InDoubt, Intent, Recorded
 from governance.errors import StoreError
 from governance.records import Budget
@@ -138,7 +138,7 @@ async def test_an_effect_that_may_not_be_repeated_is_put_before_a_person_first(
     assert isinstance(await story.store.intend(merge), Admitted), "asked once per effect"
 
 
-async def newest(store: SqliteStore, intent: Intent) -> str:
+async def newest(store: SqlStore, intent: Intent) -> str:
     rows = [r for r in await store.ledger(item=intent.place.owner) if r.key == intent.place.key]
     return max(rows, key=lambda r: r.attempt).span
 

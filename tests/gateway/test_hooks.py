@@ -25,7 +25,7 @@ from blocks import WebhookSender
 from drivers.blobs import DirectoryBlobs
 from drivers.registry_files import read_registry
 from drivers.store import open_store
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from gateway.app import gateway
 from gateway.hooks import Hooks
 from governance.firing import MAX_PAYLOAD
@@ -40,7 +40,7 @@ BODY = b'{"build": 4711, "note": "{{ secrets }}"}'
 
 
 class Door:
-    def __init__(self, client: httpx.AsyncClient, store: SqliteStore, hooks: Hooks) -> None:
+    def __init__(self, client: httpx.AsyncClient, store: SqlStore, hooks: Hooks) -> None:
         self.client, self.store, self.hooks = client, store, hooks
 
     async def post(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from drivers.blobs import DirectoryBlobs
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance import edge as edge_module
 from governance.conversation import (
     EMPTY_HEAD,
@@ -147,14 +147,14 @@ def worst(asked: ModelRequest) -> int:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[SqlStore]:
     opened = store_in(tmp_path)
     yield opened
     opened.disconnect()
 
 
 @pytest.fixture
-async def desk(store: SqliteStore) -> Desk:
+async def desk(store: SqlStore) -> Desk:
     """One item that may spend a cent, ten thousand tokens and five steps."""
     story = Story(store)
     caps = (Budget("run:r1:usd", RUN, pico(Decimal("0.01"))), Budget("run:r1:tokens", RUN, 10_000))
@@ -233,7 +233,7 @@ async def test_an_unpriced_model_is_refused_where_cost_is_capped(desk: Desk) -> 
     assert port.asked == []
 
 
-async def test_an_unpriced_model_is_counted_where_no_cost_is_capped(store: SqliteStore) -> None:
+async def test_an_unpriced_model_is_counted_where_no_cost_is_capped(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run(RUN, "06:00", Budget("run:r1:tokens", RUN, 10_000))
     (item,) = await story.find("test_a", budgets=())

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from cli.state import _correct
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.definition import Loop
 from governance.pinned import Pinned
 from governance.statepage import outcome_of, people_of
@@ -20,7 +20,7 @@ PINNED = Pinned(
 )  # fmt: skip
 
 
-async def closing(store: SqliteStore, item: str, fence: int) -> None:
+async def closing(store: SqlStore, item: str, fence: int) -> None:
     """What the task does at the end of an item's life, in a context of its own."""
     row = await store.item(item)
     assert row is not None

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import EMPTY_HEAD
 from governance.definition import Loop
 from governance.effects import Admitted, Recorded, Settlement
@@ -27,19 +27,19 @@ PINNED = Pinned(
 class _World:
     """Of a world, what these flows need: its store."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self.store = store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[SqlStore]:
     opened = store_in(tmp_path)
     yield opened
     opened.disconnect()
 
 
 @pytest.fixture
-async def story(store: SqliteStore) -> Story:
+async def story(store: SqlStore) -> Story:
     told = Story(store)
     await told.open_run()
     (item,) = await told.find("test_a")

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.exceptions import ObjectNotFound
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from tasks.watch import _unwanted
 from tests.drivers.store.story import store_in
 
@@ -31,13 +31,13 @@ class Server:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[SqlStore]:
     opened = store_in(tmp_path)
     yield opened
     opened.disconnect()
 
 
-async def unwanted(store: SqliteStore, *there: UUID) -> str | None:
+async def unwanted(store: SqlStore, *there: UUID) -> str | None:
     world: Any = SimpleNamespace(store=store)
     server: Any = Server(*there)
     return await _unwanted(server, world, OURS)
@@ -45,7 +45,7 @@ async def unwanted(store: SqliteStore, *there: UUID) -> str | None:
 
 @pytest.mark.parametrize("there", [(HOUSE,), (EARLIER,), (HOUSE, EARLIER)])
 async def test_a_run_that_is_gone_while_those_that_kept_house_are_there_was_deleted(
-    store: SqliteStore, there: tuple[UUID, ...]
+    store: SqlStore, there: tuple[UUID, ...]
 ) -> None:
     await store.kept_house(str(EARLIER), now=1)
     await store.kept_house(str(HOUSE), now=2)
@@ -54,11 +54,11 @@ async def test_a_run_that_is_gone_while_those_that_kept_house_are_there_was_dele
 
 
 async def test_a_run_that_is_gone_with_all_that_kept_house_is_nobodys_wish(
-    store: SqliteStore,
+    store: SqlStore,
 ) -> None:
     await store.kept_house(str(HOUSE), now=2)
     assert await unwanted(store, uuid4()) is None
 
 
-async def test_before_anybody_has_kept_house_what_is_gone_was_deleted(store: SqliteStore) -> None:
+async def test_before_anybody_has_kept_house_what_is_gone_was_deleted(store: SqlStore) -> None:
     assert await unwanted(store) is not None

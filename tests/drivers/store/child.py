@@ -1,4 +1,4 @@
-"""A process of its own that asks for money: `child.py <directory> <item> <lane> <pairs> <mode>`.
+"""A process of its own that asks for money: `child.py <url> <directory> <item> <lane> <pairs> <mode>`.
 
 `settle` pays 3 of every 5 held; `hold` never settles; `forever` goes on until it is killed. The last line printed is
 JSON: how many were admitted, how many refused, and how long each answer took.
@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from drivers.store import open_store
 from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
-from tests.drivers.store.story import HEAD, RUN, store_in
+from tests.drivers.store.homes import blobs_in
+from tests.drivers.store.story import HEAD, RUN
 
 BY = Principal("triage", "noor", "platform", "lead", "lead")
 
@@ -41,8 +43,8 @@ async def _one(store, place: Place, mode: str, waits: list[float]) -> bool:
     return isinstance(got, Admitted)
 
 
-async def _main(directory: str, item: str, lane: str, pairs: int, mode: str) -> None:
-    store = store_in(Path(directory))
+async def _main(url: str, directory: str, item: str, lane: str, pairs: int, mode: str) -> None:
+    store = open_store(url, blobs_in(Path(directory)))
     print("ready", flush=True)
     sys.stdin.readline()
     waits: list[float] = []
@@ -64,4 +66,4 @@ async def _main(directory: str, item: str, lane: str, pairs: int, mode: str) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]))
+    asyncio.run(_main(*sys.argv[1:5], int(sys.argv[5]), sys.argv[6]))

@@ -6,7 +6,7 @@ from typing import Any
 
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.conversation import Usage
 from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
 from governance.parts import short_id
@@ -18,8 +18,14 @@ HEAD = "sha256:" + "a" * 64
 TREE = "t" * 40
 
 
-def store_in(directory: Path) -> SqliteStore:
-    return open_store(f"sqlite://{directory}/store.db", DirectoryBlobs(directory / "blobs"))
+PLACE = "store.url"
+
+
+def store_in(directory: Path) -> SqlStore:
+    """The store of a directory: a file there, or where the file `store.url` says."""
+    place = directory / PLACE
+    url = place.read_text() if place.exists() else f"sqlite://{directory}/store.db"
+    return open_store(url, DirectoryBlobs(directory / "blobs"))
 
 
 def finding(dedupe: str, run: str = RUN, loop: str = LOOP) -> tuple[str, Finding]:
@@ -30,7 +36,7 @@ def finding(dedupe: str, run: str = RUN, loop: str = LOOP) -> tuple[str, Finding
 class Story:
     """One store and where its story stands; `item` is claimed under `fence`."""
 
-    store: SqliteStore
+    store: SqlStore
     item: str = ""
     fence: int = 0
 

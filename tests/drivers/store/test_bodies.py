@@ -8,7 +8,8 @@ from drivers.store.bodies import INLINE_BYTES
 from governance.effects import Recorded
 from governance.errors import StoreError
 from governance.parts import canonical, digest
-from tests.drivers.store.story import Story, card_for, settled, store_in
+from tests.drivers.store.homes import Home
+from tests.drivers.store.story import Story, card_for, settled
 
 BIG = {"text": "ä" * INLINE_BYTES}
 
@@ -74,11 +75,11 @@ async def test_a_result_whose_blob_is_gone_is_an_error_and_never_empty(
         await story.store.entries(story.item)
 
 
-async def test_a_store_reads_what_another_process_left(story: Story, tmp_path: Path) -> None:
+async def test_a_store_reads_what_another_process_left(story: Story, home: Home) -> None:
     await story.admit(0)
     await story.store.done(story.place(0), 1, settled(result=BIG))
     story.store.disconnect()
-    other = store_in(tmp_path)
+    other = home.open()
     (entry,) = await other.entries(story.item)
     assert entry.result == BIG
     other.disconnect()

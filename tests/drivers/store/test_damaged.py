@@ -1,22 +1,22 @@
 """What the store holds was changed by something else: does anybody act on it?"""
 
-import sqlite3
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from drivers.store.store import SqlStore
 from governance.effects import Admitted
 from governance.errors import Damaged, Diverged
-from tests.drivers.store.story import Story, card_for, settled, store_in
+from tests.drivers.store.homes import Home
+from tests.drivers.store.story import Story, card_for, settled
 
 LARGE = {"text": "x" * 20_000}
 
 
 @pytest.fixture
-async def story(tmp_path: Path) -> Story:
+async def story(store: SqlStore) -> Story:
     """One item with a small and a large result on record."""
-    story = Story(store_in(tmp_path))
+    story = Story(store)
     await story.open_run()
     (item,) = await story.find("a")
     await story.claim(item.item)
@@ -25,13 +25,6 @@ async def story(tmp_path: Path) -> Story:
     await story.admit(1)
     await story.store.done(story.place(1), 1, settled(result=LARGE))
     return story
-
-
-def tamper(directory: Path, statement: str) -> None:
-    """What somebody with the file can do."""
-    with sqlite3.connect(directory / "store.db", timeout=10) as db:
-        assert db.execute(statement).rowcount >= 1
-    db.close()
 
 
 def key(step: int) -> str:
@@ -62,9 +55,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_row_that_was_changed_gives_nobody_its_result(
-    story: Story, tmp_path: Path, change: str
+    story: Story, home: Home, change: str
 ) -> None:
-    tamper(tmp_path, CHANGES[change])
+    home.tamper(CHANGES[change])
     with pytest.raises(Damaged, match=r"noted when it was written"):
         await story.store.entries(story.item)
     with pytest.raises(Damaged):
@@ -75,9 +68,9 @@ async def test_a_row_that_was_changed_gives_nobody_its_result(
 
 @pytest.mark.parametrize("what", ["flipped", "missing", "swapped"])
 async def test_a_blob_that_was_changed_gives_nobody_its_content(
-    story: Story, tmp_path: Path, what: str
+    story: Story, home: Home, what: str
 ) -> None:
-    (blob,) = (tmp_path / "blobs").glob("??/??/*")
+    (blob,) = (home.directory / "blobs").glob("??/??/*")
     match what:
         case "flipped":
             content = bytearray(blob.read_bytes())
@@ -92,33 +85,33 @@ async def test_a_blob_that_was_changed_gives_nobody_its_content(
 
 
 async def test_a_row_of_the_time_before_seals_is_compared_as_it_was_then(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
-    tamper(tmp_path, f"UPDATE journal SET labels = '[\"old\"]', seal = NULL WHERE {key(0)}")
+    home.tamper(f"UPDATE journal SET labels = '[\"old\"]', seal = NULL WHERE {key(0)}")
     assert (await story.store.entries(story.item))[0].labels == ("old",)
-    tamper(tmp_path, f"UPDATE journal SET head = 'sha256:{'b' * 64}' WHERE {key(0)}")
+    home.tamper(f"UPDATE journal SET head = 'sha256:{'b' * 64}' WHERE {key(0)}")
     with pytest.raises(Diverged):
         await story.store.intend(story.intent(0))
 
 
 async def test_what_was_begun_before_seals_and_is_done_now_has_one(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     await story.admit(2)
-    tamper(tmp_path, f"UPDATE journal SET seal = NULL WHERE {key(2)}")
+    home.tamper(f"UPDATE journal SET seal = NULL WHERE {key(2)}")
     await story.store.done(story.place(2), 1, settled())
     assert len(await story.store.entries(story.item)) == 3
-    tamper(tmp_path, f"UPDATE journal SET labels = '[\"trusted\"]' WHERE {key(2)}")
+    home.tamper(f"UPDATE journal SET labels = '[\"trusted\"]' WHERE {key(2)}")
     with pytest.raises(Damaged):
         await story.store.entries(story.item)
 
 
 async def test_what_is_written_over_a_changed_row_does_not_make_it_whole(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     """Its effect is under way meanwhile: what that cost is settled, and nobody acts on the rest."""
     await story.admit(2)
-    tamper(tmp_path, f"UPDATE journal SET name = 'github.merge_pull_request' WHERE {key(2)}")
+    home.tamper(f"UPDATE journal SET name = 'github.merge_pull_request' WHERE {key(2)}")
     with pytest.raises(Damaged, match=r"noted when it was written"):
         await story.store.done(story.place(2), 1, settled(cost=5))
     (row,) = [r for r in await story.store.ledger(item=story.item) if r.place.step == 2]
@@ -140,22 +133,22 @@ CARD_CHANGES = {
 
 
 async def test_a_card_does_not_show_other_arguments_than_those_an_approval_is_for(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     intent = story.intent(2, repeatable=False, name=ASKED, args={"number": 3})
     await story.store.ask(card_for(intent), notice={"kind": "card"}, fence=story.fence)
-    tamper(tmp_path, "UPDATE cards SET arguments = '{\"number\":4}'")
+    home.tamper("UPDATE cards SET arguments = '{\"number\":4}'")
     with pytest.raises(Damaged):
         await story.store.cards(item=story.item)
 
 
 @pytest.mark.parametrize("change", CARD_CHANGES)
 async def test_a_card_that_was_changed_permits_nothing_and_takes_no_answer(
-    story: Story, tmp_path: Path, change: str
+    story: Story, home: Home, change: str
 ) -> None:
     intent = story.intent(2, repeatable=False, name=ASKED, args={"number": 3})
     card = await story.store.ask(card_for(intent), notice={"kind": "card"}, fence=story.fence)
-    tamper(tmp_path, CARD_CHANGES[change])
+    home.tamper(CARD_CHANGES[change])
     with pytest.raises(Damaged):
         await story.store.cards(item=story.item, open_only=False)
     with pytest.raises(Damaged):
@@ -166,13 +159,11 @@ async def test_a_card_that_was_changed_permits_nothing_and_takes_no_answer(
         )
 
 
-async def test_an_answer_that_was_turned_round_permits_nothing(
-    story: Story, tmp_path: Path
-) -> None:
+async def test_an_answer_that_was_turned_round_permits_nothing(story: Story, home: Home) -> None:
     intent = story.intent(2, repeatable=False, name=ASKED, args={"number": 3})
     card = await story.store.ask(card_for(intent), notice={"kind": "card"}, fence=story.fence)
     await story.store.answer(card.card, answer="reject", by="noor", reason="no", now=4000)
-    tamper(tmp_path, "UPDATE cards SET answer = 'approve'")
+    home.tamper("UPDATE cards SET answer = 'approve'")
     with pytest.raises(Damaged):
         await story.store.intend(replace(intent, card=card.card))
 
@@ -189,9 +180,9 @@ async def test_a_card_that_nobody_changed_goes_its_way_under_its_seal(story: Sto
 
 
 async def test_a_definition_that_was_changed_is_followed_by_nobody(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     digest = await story.store.pin("loop", "triage", "name: triage", by="noor", now=1)
-    tamper(tmp_path, "UPDATE definitions SET body = 'name: other'")
+    home.tamper("UPDATE definitions SET body = 'name: other'")
     with pytest.raises(Damaged, match=r"was changed in the store"):
         await story.store.definition(digest)

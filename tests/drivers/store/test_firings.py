@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.breaker import Ending
 from governance.effects import Refused, Stop
 from governance.records import RunRow
@@ -12,11 +12,11 @@ T = 1_780_000_000_000
 
 
 @pytest.fixture
-def told(store: SqliteStore) -> Story:
+def told(store: SqlStore) -> Story:
     return Story(store)
 
 
-async def opened(store: SqliteStore, slot: str, now: int, **more: object) -> RunRow | Refused:
+async def opened(store: SqlStore, slot: str, now: int, **more: object) -> RunRow | Refused:
     return await store.open_run(
         f"r-{slot}", loop=LOOP, slot=slot, flow_run=f"f-{slot}", definition="sha256:d", budgets=(), now=now,
         **more,  # type: ignore[arg-type]
@@ -24,7 +24,7 @@ async def opened(store: SqliteStore, slot: str, now: int, **more: object) -> Run
 
 
 async def test_a_calendar_begins_where_it_is_first_seen_and_anew_when_it_is_read_otherwise(
-    store: SqliteStore,
+    store: SqlStore,
 ):
     assert await store.calendar(LOOP, "0 6 * * * UTC once", since=T) == T
     await store.deal_with(LOOP, T + 500, let_go=False, now=T)
@@ -33,14 +33,14 @@ async def test_a_calendar_begins_where_it_is_first_seen_and_anew_when_it_is_read
     assert await store.calendar(LOOP, "0 7 * * * UTC once", since=T + 9000) == T + 9000
 
 
-async def test_slots_that_are_let_go_are_on_record(store: SqliteStore):
+async def test_slots_that_are_let_go_are_on_record(store: SqlStore):
     await store.calendar(LOOP, "c", since=T)
     await store.deal_with(LOOP, T + 60_000, let_go=True, now=T)
     (line, *_) = await store.audit()
     assert (line["who"], line["what"], line["subject"]) == ("calendar", "slots let go", LOOP)
 
 
-async def test_a_beat_is_known_by_when_it_began_and_ended(store: SqliteStore):
+async def test_a_beat_is_known_by_when_it_began_and_ended(store: SqlStore):
     await opened(store, "2026-05-28T20:00:00Z", T, lease=T + 900)
     (beat,) = await store.beats(LOOP, since=T + 10**9)
     assert (beat.began, beat.ended, beat.lease) == (T, None, T + 900)
@@ -50,14 +50,14 @@ async def test_a_beat_is_known_by_when_it_began_and_ended(store: SqliteStore):
     assert beat.ended == T + 40
 
 
-async def test_a_slot_that_somebody_ran_before_its_time_counts_as_run(store: SqliteStore):
+async def test_a_slot_that_somebody_ran_before_its_time_counts_as_run(store: SqlStore):
     await opened(store, "2030-01-01T00:00:00Z", T)
     await store.end_run("r-2030-01-01T00:00:00Z", stop=Stop("steps", "s"), now=T)
     (beat,) = await store.beats(LOOP, since=T + 10**9)
     assert beat.slot == "2030-01-01T00:00:00Z"
 
 
-async def test_a_flow_run_finds_the_run_it_opened_with_what_was_delivered(store: SqliteStore):
+async def test_a_flow_run_finds_the_run_it_opened_with_what_was_delivered(store: SqlStore):
     await opened(store, "delivery-1", T, payload='{"a": 1}')
     found = await store.run_of("f-delivery-1")
     assert found is not None
@@ -65,7 +65,7 @@ async def test_a_flow_run_finds_the_run_it_opened_with_what_was_delivered(store:
     assert await store.run_of("another") is None
 
 
-async def test_a_delivery_is_taken_once_and_told_what_it_repeats(store: SqliteStore):
+async def test_a_delivery_is_taken_once_and_told_what_it_repeats(store: SqlStore):
     async def deliver(signed: str, payload: str, loop: str = LOOP) -> str:
         return await store.deliver(loop, "d1", signed=signed, payload=payload, now=T)
 
@@ -109,18 +109,18 @@ async def test_a_heartbeat_that_was_given_up_and_lives_again_hands_out_nothing(t
     assert "dispatch" not in [o.kind for o in await told.store.outbox()]
 
 
-async def seen(store: SqliteStore) -> int:
+async def seen(store: SqlStore) -> int:
     page = await store.state(LOOP)
     return page.version if page else 0
 
 
-async def tripped(store: SqliteStore, run: str = "r1", now: int = T) -> None:
+async def tripped(store: SqlStore, run: str = "r1", now: int = T) -> None:
     await store.trip(
         LOOP, run, why="twice for nothing.", state="# paused", seen=await seen(store), now=now
     )
 
 
-async def test_a_paused_loop_opens_no_run_until_somebody_lets_it_go_on(store: SqliteStore):
+async def test_a_paused_loop_opens_no_run_until_somebody_lets_it_go_on(store: SqlStore):
     await opened(store, "s1", T)
     await tripped(store)
     refused = await opened(store, "s2", T + 1)
@@ -135,7 +135,7 @@ async def test_a_paused_loop_opens_no_run_until_somebody_lets_it_go_on(store: Sq
     assert isinstance(await opened(store, "s2", T + 3), RunRow)
 
 
-async def test_a_loop_is_paused_once_with_one_notice_and_one_switch(store: SqliteStore):
+async def test_a_loop_is_paused_once_with_one_notice_and_one_switch(store: SqlStore):
     await tripped(store)
     await tripped(store, "r2", T + 5)
     pause = await store.breaker(LOOP)
@@ -150,7 +150,7 @@ async def test_a_loop_is_paused_once_with_one_notice_and_one_switch(store: Sqlit
 
 
 async def test_what_a_pause_switches_off_is_what_was_active_when_that_was_first_asked(
-    store: SqliteStore,
+    store: SqlStore,
 ):
     await tripped(store)
     assert await store.switched_off(LOOP, 1) is None, "nobody has looked yet"

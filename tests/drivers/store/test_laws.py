@@ -2,16 +2,27 @@
 
 import sqlite3
 from collections import Counter
+from contextlib import ExitStack
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy.dialects import sqlite
 
 from drivers.store import effects, housekeeping, items, runs, settling
 from drivers.store.bodies import Body
 from drivers.store.connection import SqliteSql
 from drivers.store.migrations import migrate
+from drivers.store.postgres import PostgresWriter
+from drivers.store.sql import Sql
 from governance.effects import Admitted, Amounts, Charge, InDoubt, Intent, Place, Settlement
 from governance.errors import StoreError
 from governance.parts import digest
@@ -28,14 +39,19 @@ class Money(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sql = SqliteSql(sqlite3.connect(":memory:", isolation_level=None))
+        self.sql = self.tables()
         self.now, self.fence = 1000, 1
         self.tries: dict[tuple[int, int], tuple[Charge, ...]] = {}
         self.held_for: dict[tuple[int, int], int] = {}
 
+    def tables(self) -> Sql:
+        """Ours, with nothing in them."""
+        sql = SqliteSql(sqlite3.connect(":memory:", isolation_level=None))
+        migrate(sql, sqlite.dialect())
+        return sql
+
     @initialize()
     def begin(self) -> None:
-        migrate(self.sql, sqlite.dialect())
         budgets = tuple(Budget(name, RUN, cap) for name, cap in CAPS.items())
         runs.open_run(
             self.sql, RUN, loop=LOOP, slot="s", flow_run="f", definition="d", budgets=budgets, now=1
@@ -203,8 +219,30 @@ class Money(RuleBasedStateMachine):
         return {row["budget"]: (row["held"], row["spent"], row["unknown"]) for row in rows}
 
     def _all(self, statement: str):
-        tables = self.sql.all("SELECT name FROM sqlite_master WHERE name = 'charges'")
-        return self.sql.all(statement) if tables else []
+        return self.sql.all(statement)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(300)
+def test_money_adds_up_on_postgres_too(used_again: str) -> None:
+    writer = PostgresWriter(used_again, 20.0)
+    undone = ExitStack()
+
+    class MoneyOnPostgres(Money):
+        def tables(self) -> Sql:
+            undone.close()
+            writer.connect()
+            writer.run("BEGIN")
+            undone.callback(writer.run, "ROLLBACK")
+            return writer
+
+    try:
+        # As many interleavings as seconds allow: a statement is a thousand times what it is in memory.
+        few = settings(max_examples=15, stateful_step_count=30, deadline=None, database=None)
+        run_state_machine_as_test(MoneyOnPostgres, settings=few)
+    finally:
+        undone.close()
+        writer.close()
 
 
 TestMoney = Money.TestCase

@@ -1,24 +1,23 @@
 """Which definitions are in force, what does a loop know, and who changed what?"""
 
 import asyncio
-import sqlite3
-from pathlib import Path
 
 import pytest
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.errors import StoreError
 from governance.parts import digest
 from governance.records import Budget, PageMoved, StatePage
+from tests.drivers.store.homes import Home
 
 
-async def test_a_pinned_definition_comes_back_by_its_digest(store: SqliteStore) -> None:
+async def test_a_pinned_definition_comes_back_by_its_digest(store: SqlStore) -> None:
     pinned = await store.pin("loop", "triage", "name: triage", by="noor", now=5)
     assert pinned == digest("name: triage")
     assert await store.definition(pinned) == "name: triage"
 
 
-async def test_putting_a_definition_in_force_is_audited_when_it_changes(store: SqliteStore) -> None:
+async def test_putting_a_definition_in_force_is_audited_when_it_changes(store: SqlStore) -> None:
     for now, body in enumerate(("a", "a", "b", "a")):
         await store.pin("loop", "triage", body, by="noor", now=now)
     lines = await store.audit()
@@ -30,23 +29,21 @@ async def test_putting_a_definition_in_force_is_audited_when_it_changes(store: S
     assert len(await store.audit(limit=2)) == 2
 
 
-async def test_a_definition_nobody_pinned_is_an_error(store: SqliteStore) -> None:
+async def test_a_definition_nobody_pinned_is_an_error(store: SqlStore) -> None:
     with pytest.raises(StoreError, match="definition 'sha256:0' is not in the store"):
         await store.definition("sha256:0")
 
 
 async def test_a_definition_changed_behind_our_back_is_not_used(
-    store: SqliteStore, tmp_path: Path
+    store: SqlStore, home: Home
 ) -> None:
     pinned = await store.pin("loop", "triage", "honest", by="noor", now=5)
-    with sqlite3.connect(tmp_path / "store.db") as other:
-        other.execute("UPDATE definitions SET body = 'tampered'")
-    other.close()
+    home.tamper("UPDATE definitions SET body = 'tampered'")
     with pytest.raises(StoreError, match="it was changed in the store"):
         await store.definition(pinned)
 
 
-async def test_a_correction_of_the_state_is_on_record_as_a_persons(store: SqliteStore) -> None:
+async def test_a_correction_of_the_state_is_on_record_as_a_persons(store: SqlStore) -> None:
     assert await store.state("triage") is None
     for n in range(3):
         page = await store.correct("triage", f"# {n}", seen=n, by="noor", now=n)
@@ -57,7 +54,7 @@ async def test_a_correction_of_the_state_is_on_record_as_a_persons(store: Sqlite
 
 
 async def test_of_corrections_made_of_one_page_one_is_taken_and_the_others_see_it(
-    store: SqliteStore,
+    store: SqlStore,
 ) -> None:
     told = await asyncio.gather(
         *(store.correct("triage", f"# {n}", seen=0, by="noor", now=n) for n in range(5))
@@ -69,7 +66,7 @@ async def test_of_corrections_made_of_one_page_one_is_taken_and_the_others_see_i
     assert len(await store.audit()) == 1
 
 
-async def test_a_cap_is_put_in_force_changed_and_audited(store: SqliteStore) -> None:
+async def test_a_cap_is_put_in_force_changed_and_audited(store: SqlStore) -> None:
     made = await store.put_cap("team:platform:usd", "2026-11", 100, by="noor", now=1)
     assert made == Budget("team:platform:usd", "2026-11", 100)
     await store.put_cap("team:platform:usd", "2026-11", 100, by="noor", now=2)

@@ -1,25 +1,22 @@
 """What does the store still need of the blobs, and what of itself may go?"""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from drivers.store.retention import MOST_ENTRIES, MOST_OWNERS
 from drivers.store.sql import Sql
 from governance.upkeep import Forgotten
-from tests.drivers.store.story import Story, card_for, settled, store_in
+from tests.drivers.store.homes import Home
+from tests.drivers.store.story import Story, card_for, settled
 
 BIG = "word " * 5000
 MANIFEST = "sha256:" + "b" * 64
 
 
-def digests(directory: Path) -> list[str]:
+def digests(home: Home) -> list[str]:
     """What was noted of each result when it was written."""
-    with closing(sqlite3.connect(directory / "store.db")) as db:
-        return [d for (d,) in db.execute("SELECT result_digest FROM journal WHERE status = 'done'")]
+    return [d for (d,) in home.ask("SELECT result_digest FROM journal WHERE status = 'done'")]
 
 
 async def worked(story: Story) -> None:
@@ -63,16 +60,16 @@ async def test_content_goes_only_when_what_it_is_about_ended_before_the_moment(
 
 
 async def test_what_happened_and_what_it_cost_stays_when_the_content_is_gone(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     await worked(story)
     await close(story, now=9000)
     before = await story.store.ledger(item=story.item)
-    noted = digests(tmp_path)
+    noted = digests(home)
     assert noted
     await story.store.forget(9001)
     assert await story.store.ledger(item=story.item) == before
-    assert digests(tmp_path) == noted
+    assert digests(home) == noted
     (entry,) = await story.store.entries(story.item)
     assert (entry.key, entry.status, entry.kind) == (story.place(0).key, "done", "tool")
     assert (entry.result, entry.state, entry.args) == (None, None, {"gone": "by retention"})
@@ -127,14 +124,14 @@ async def all_of(story: Story, portions: list[Forgotten]) -> None:
 
 
 async def test_years_of_content_go_in_portions_and_a_kill_between_two_leaves_none_behind(
-    story: Story, tmp_path: Path
+    story: Story, home: Home
 ) -> None:
     await years(story, items=1_200, entries=3)
     first = await story.store.forget(10**9)
     assert (first.items, first.entries) == (MOST_OWNERS, 3 * MOST_OWNERS)
     story.store.disconnect()
 
-    again, portions = replace(story, store=store_in(tmp_path)), [first]
+    again, portions = replace(story, store=home.open()), [first]
     await all_of(again, portions)
     assert sum(portions, Forgotten()) == Forgotten(items=1_200, heartbeats=1, entries=3_600)
     assert len(portions) == 3
@@ -151,10 +148,10 @@ async def test_a_portion_ends_with_the_item_that_is_long_enough_by_itself(story:
     assert [p.entries for p in portions] == [MOST_ENTRIES] * 3 + [0]
 
 
-async def test_others_write_while_years_of_content_go(story: Story, tmp_path: Path) -> None:
+async def test_others_write_while_years_of_content_go(story: Story, home: Home) -> None:
     """From another connection, which waits for the lock between processes."""
     await years(story, items=2_000, entries=3)
-    other, portions = store_in(tmp_path), list[Forgotten]()
+    other, portions = home.open(), list[Forgotten]()
     going = asyncio.create_task(all_of(story, portions))
     written = 0
     while not going.done():

@@ -2,13 +2,13 @@
 
 import pytest
 
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from governance.errors import StoreError
 from governance.records import Budget, Finding
 from tests.drivers.store.story import LOOP, RUN, Story, finding
 
 
-async def _open(store: SqliteStore, run: str, flow_run: str, cap: int = 10) -> object:
+async def _open(store: SqlStore, run: str, flow_run: str, cap: int = 10) -> object:
     return await store.open_run(
         run,
         loop=LOOP,
@@ -20,14 +20,14 @@ async def _open(store: SqliteStore, run: str, flow_run: str, cap: int = 10) -> o
     )
 
 
-async def test_a_replayed_heartbeat_finds_its_own_run(store: SqliteStore) -> None:
+async def test_a_replayed_heartbeat_finds_its_own_run(store: SqlStore) -> None:
     first = await _open(store, "r1", "flow-a")
     again = await _open(store, "r1", "flow-a")
     assert first == again
 
 
 async def test_a_second_heartbeat_of_the_same_slot_sees_that_another_was_first(
-    store: SqliteStore,
+    store: SqlStore,
 ) -> None:
     await _open(store, "r1", "flow-a")
     duplicate = await _open(store, "r2", "flow-b")
@@ -35,14 +35,14 @@ async def test_a_second_heartbeat_of_the_same_slot_sees_that_another_was_first(
     assert await store.run("r2") is None
 
 
-async def test_budgets_of_a_run_are_put_in_place_once(store: SqliteStore) -> None:
+async def test_budgets_of_a_run_are_put_in_place_once(store: SqlStore) -> None:
     await _open(store, "r1", "flow-a", cap=10)
     await _open(store, "r1", "flow-a", cap=99)
     assert await store.budget("run:r1:usd", RUN) == Budget("run:r1:usd", RUN, 10)
 
 
 async def test_a_budget_that_counts_in_an_unknown_unit_is_refused_where_it_is_made(
-    store: SqliteStore,
+    store: SqlStore,
 ) -> None:
     with pytest.raises(StoreError) as told:
         await store.open_run(
@@ -60,7 +60,7 @@ async def test_a_budget_that_counts_in_an_unknown_unit_is_refused_where_it_is_ma
     assert await store.run("r1") is None
 
 
-async def test_found_items_and_their_dispatch_commit_together(store: SqliteStore) -> None:
+async def test_found_items_and_their_dispatch_commit_together(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     items = await story.find("test_b", "test_a")
@@ -83,7 +83,7 @@ async def test_found_items_and_their_dispatch_commit_together(store: SqliteStore
     assert (page.version, page.body, page.by) == (1, "# state", "run r1")
 
 
-async def test_reporting_what_was_found_twice_adds_nothing(store: SqliteStore) -> None:
+async def test_reporting_what_was_found_twice_adds_nothing(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     first = await story.find("test_a")
@@ -95,7 +95,7 @@ async def test_reporting_what_was_found_twice_adds_nothing(store: SqliteStore) -
     assert page.version == 1
 
 
-async def test_a_finding_that_is_still_open_is_not_found_again(store: SqliteStore) -> None:
+async def test_a_finding_that_is_still_open_is_not_found_again(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     await story.find("test_a")
@@ -104,14 +104,14 @@ async def test_a_finding_that_is_still_open_is_not_found_again(store: SqliteStor
     assert [i.finding.dedupe for i in items] == ["test_b"]
 
 
-async def test_the_same_finding_twice_in_one_heartbeat_is_one_item(store: SqliteStore) -> None:
+async def test_the_same_finding_twice_in_one_heartbeat_is_one_item(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     assert len(await story.find("test_a", "test_a")) == 1
     assert len(await store.outbox()) == 1
 
 
-async def test_a_finding_that_was_closed_may_be_found_again_tomorrow(store: SqliteStore) -> None:
+async def test_a_finding_that_was_closed_may_be_found_again_tomorrow(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     (item,) = await story.find("test_a")
@@ -124,7 +124,7 @@ async def test_a_finding_that_was_closed_may_be_found_again_tomorrow(store: Sqli
     assert again.item != item.item
 
 
-async def test_a_run_that_finds_nothing_closes_right_away(store: SqliteStore) -> None:
+async def test_a_run_that_finds_nothing_closes_right_away(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     assert await story.find(now=1234) == ()
@@ -135,7 +135,7 @@ async def test_a_run_that_finds_nothing_closes_right_away(store: SqliteStore) ->
     assert (notice.kind, notice.payload) == ("notice", {"kind": "run_closed", "run": RUN})
 
 
-async def test_budget_templates_are_filled_in_for_each_item(store: SqliteStore) -> None:
+async def test_budget_templates_are_filled_in_for_each_item(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     items = await story.find("a", "b", budgets=(Budget("item:{item}:steps", "{item}", 60),))
@@ -144,7 +144,7 @@ async def test_budget_templates_are_filled_in_for_each_item(store: SqliteStore) 
         assert await store.budget(name, item.item) == Budget(name, item.item, 60)
 
 
-async def test_an_item_under_a_foreign_name_is_refused(store: SqliteStore) -> None:
+async def test_an_item_under_a_foreign_name_is_refused(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run()
     with pytest.raises(
@@ -164,7 +164,7 @@ async def test_an_item_under_a_foreign_name_is_refused(store: SqliteStore) -> No
     assert run.summary is None
 
 
-async def test_runs_and_items_are_listed_newest_first(store: SqliteStore) -> None:
+async def test_runs_and_items_are_listed_newest_first(store: SqlStore) -> None:
     story = Story(store)
     await story.open_run("r1", "06:00", now=10)
     await story.open_run("r2", "07:00", now=20)

@@ -1,4 +1,4 @@
-"""How is the one memory kept in SQLite?
+"""How is the one memory kept in an SQL database?
 
 Every method hands one piece of work to the writer or the reader thread and waits until it is durable; the work is
 in the modules beside this one. Large values are put away before the transaction and fetched after it.
@@ -14,7 +14,7 @@ from drivers.store import (
     settling,
 )
 from drivers.store.bodies import Bodies, Body
-from drivers.store.connection import Database
+from drivers.store.database import Database
 from drivers.store.items import Taken, claim, journal_of
 from drivers.store.journal import Asked, Done, Result
 from drivers.store.sql import Row
@@ -36,8 +36,8 @@ from governance.ports import Blobs
 from governance.records import Card, Claimed, Entry
 
 
-class SqliteStore(Transactions):
-    """`governance.memory.Store` on one SQLite file; one instance serves every thread and event loop of a process."""
+class SqlStore(Transactions):
+    """`governance.memory.Store` in an SQL database; one instance serves every thread and event loop of a process."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         super().__init__(database)

@@ -1,0 +1,137 @@
+"""How do many tasks and threads of a process share one database?
+
+Writes: one thread, which does whatever is queued in one transaction and commits once (group commit). Reads: one
+thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite, `postgres`.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from drivers.crash import around, point
+from drivers.store.sql import Sql
+from drivers.store.worker import Job, Worker
+
+T = TypeVar("T")
+
+BATCH = 64
+"""Pieces of work that share one commit at most."""
+
+PATIENCE_S = 60.0
+"""How long what is not ours may hold the database, or be away, before a write gives up."""
+
+
+class Connection(Sql, Protocol):
+    """One connection, used by one thread at a time."""
+
+    def told(self, error: Exception) -> Exception:
+        """What a caller gets: a `StoreError` with a way out for the database's own errors, any other as it is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database. Safe to repeat."""
+        ...
+
+
+class Reader(Connection, Protocol):
+    """A connection that cannot write."""
+
+    def look(self, work: Callable[[Sql], T]) -> T:
+        """Do the work on one snapshot of what is committed."""
+        ...
+
+
+class Writer(Connection, Protocol):
+    """The connection that writes."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is open that can still be gone on with, or undone in part."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """A transaction that no other process writes beside; durable when the block has ended."""
+        ...
+
+    def mark(self) -> None:
+        """From here on can be undone; what was done up to here can no longer be, by itself."""
+        ...
+
+    def undo(self) -> None:
+        """Undo what was done since the mark."""
+        ...
+
+
+class Database:
+    """A database, open for writing and reading, after `prepare` has brought it up to date."""
+
+    def __init__(
+        self, name: str, writer: Writer, reader: Callable[[], Reader],
+        prepare: Callable[[Sql], None],
+    ) -> None:  # fmt: skip
+        """`reader` is called once the database is up to date. Raises `StoreError`, and what `prepare` raises."""
+        self.name, self._writer = name, writer
+        try:
+            # A thread of its own: the caller's may run an event loop, beside which no other one can run.
+            with around("prepare"), ThreadPoolExecutor(1) as apart:
+                apart.submit(self._bring_up, prepare).result()
+            self._reader = reader()
+        except Exception as error:
+            told = writer.told(error)
+            writer.close()
+            raise told from error
+        self._writes = Worker(f"store '{name}' (writer)", self._commit, writer.close, BATCH)
+        self._reads = Worker(f"store '{name}' (reader)", self._look, self._reader.close, 1)
+
+    def write(self, work: Callable[[Sql], T]) -> Future[T]:
+        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone."""
+        return self._writes.submit(work)
+
+    def read(self, work: Callable[[Sql], T]) -> Future[T]:
+        """Do the work on one snapshot of what is committed."""
+        return self._reads.submit(work)
+
+    @property
+    def closed(self) -> bool:
+        """The database was let go of."""
+        return self._writes.closed
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the database. Safe to repeat."""
+        self._reads.close()
+        self._writes.close()
+
+    def _bring_up(self, prepare: Callable[[Sql], None]) -> None:
+        with self._writer.writing():
+            prepare(self._writer)
+            point("in-prepare")
+
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        try:
+            with self._writer.writing():
+                for job in jobs:
+                    if job.wanted():
+                        self._try(job)
+                point("in-commit")
+        except Exception as error:
+            raise self._writer.told(error) from error
+
+    def _try(self, job: Job) -> None:
+        self._writer.mark()
+        try:
+            job.ran(job.work(self._writer))
+        except Exception as error:
+            # It belongs to the one who asked, the others go on; unless the database has undone all of them.
+            if not self._writer.in_transaction:
+                raise
+            self._writer.undo()
+            job.broke(self._writer.told(error))
+
+    def _look(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job.wanted():
+                try:
+                    job.ran(self._reader.look(job.work))
+                except Exception as error:
+                    raise self._reader.told(error) from error

@@ -1,0 +1,144 @@
+"""A process is killed in the middle of, and after, every transaction of a store on Postgres: what is there then?"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.crash import TRANSACTIONS
+from tests.chaos.deeds import AGAIN_IS_MORE, DEEDS
+from tests.chaos.forks import Forks, has_ended, until_stopped
+from tests.drivers.store.homes import Cluster, cluster_of_its_own, told
+from tests.drivers.store.story import PLACE
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+FLOOR = 75
+"""So many are killed here at least: two for each transaction, and one in whose place others wait."""
+
+killed: list[str] = []
+
+OF_FILES = ("prepare", "restored")
+"""Whose deeds are done to files."""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with cluster_of_its_own() as running:
+        yield running
+
+
+class Place:
+    """A directory whose store is in a database, and its copies."""
+
+    def __init__(self, cluster: Cluster, directory: Path, url: str) -> None:
+        self.cluster, self.directory, self.url = cluster, directory, url
+        directory.mkdir(parents=True)
+        (directory / PLACE).write_text(url)
+
+    def copy(self, name: str) -> "Place":
+        return Place(self.cluster, self.directory.parent / name, self.cluster.copy(self.url))
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row, in the order in which rows were made; numbers that a killed transaction took are gone for good."""
+        columns: dict[str, list[str]] = {}
+        for table, column in told(
+            self.url,
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'looprail' AND is_identity = 'NO' ORDER BY ordinal_position",
+        ):
+            columns.setdefault(table, []).append(column)
+        return {
+            table: sorted(told(self.url, f"SELECT {', '.join(names)} FROM {table}"), key=repr)
+            for table, names in columns.items()
+        }
+
+
+@pytest.fixture
+def start(cluster: Cluster, tmp_path: Path) -> Place:
+    return Place(cluster, tmp_path / "start", cluster.make())
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSACTIONS if name not in OF_FILES])
+async def test_it_is_made_whole_or_not_at_all_on_postgres_too(
+    forks: Forks, start: Place, name: str
+) -> None:
+    await DEEDS[name].before(start.directory)
+    before = start.rows()
+    once = start.copy("once")
+    assert forks.do(name, once.directory) == 0
+    after = once.rows()
+    assert after != before
+
+    # Before it is asked for it makes no difference which database there is.
+    inside, behind = start.copy("inside"), start.copy("behind")
+    assert forks.do(name, inside.directory, doom="in-commit:1") == -signal.SIGKILL
+    killed.append("in-commit")
+    assert inside.rows() == before
+    assert forks.do(name, inside.directory) == 0
+    assert inside.rows() == after
+    assert forks.do(name, behind.directory, doom=f"after-{name}:1") == -signal.SIGKILL
+    killed.append(f"after-{name}")
+    assert behind.rows() == after
+    forks.do(name, behind.directory, nth=1)
+    assert (behind.rows() != after) == (name in AGAIN_IS_MORE)
+
+
+async def about_to_settle(start: Place) -> None:
+    """A store with an effect that was admitted and is not done."""
+    await DEEDS["done"].before(start.directory)
+
+
+def one_inside_and_one_behind(forks: Forks, place: Place) -> tuple[int, int]:
+    """A process that has stopped inside a transaction, and one that wants to write."""
+    stopped = forks.start("done", place.directory, doom="in-commit:1:stop")
+    until_stopped(stopped)
+    return stopped, forks.start("put-cap", place.directory)
+
+
+async def test_one_that_stands_still_inside_a_transaction_on_postgres_holds_the_others_up(
+    forks: Forks, start: Place
+) -> None:
+    await about_to_settle(start)
+    before = start.rows()
+    stopped, waiting = one_inside_and_one_behind(forks, start)
+    assert not has_ended(waiting, 0.5)
+    assert start.rows() == before, "it is read meanwhile"
+    os.kill(stopped, signal.SIGCONT)
+    assert [forks.ended(pid) for pid in (stopped, waiting)] == [0, 0]
+    rows = start.rows()
+    (row,) = rows["ledger"]
+    assert "done" in row
+    assert ("run:r1:usd", "r1", 500, 0, 30, 0) in rows["budgets"]
+
+
+async def test_one_that_is_killed_inside_a_transaction_on_postgres_leaves_no_lock(
+    forks: Forks, start: Place
+) -> None:
+    await about_to_settle(start)
+    stopped, waiting = one_inside_and_one_behind(forks, start)
+    held = "SELECT granted FROM pg_locks WHERE locktype = 'advisory' ORDER BY granted"
+    while told(start.url, held) != [(False,), (True,)]:
+        assert not has_ended(waiting, 0.1)
+    os.kill(stopped, signal.SIGKILL)
+    assert [forks.ended(pid) for pid in (stopped, waiting)] == [-signal.SIGKILL, 0]
+    killed.append("in-commit")
+    rows = start.rows()
+    assert "open" in rows["ledger"][0], "nothing of it was written"
+    assert ("run:r1:usd", "r1", 500, 40, 0, 0) in rows["budgets"]
+    assert told(start.url, held) == []
+
+
+def test_as_many_were_killed_on_postgres_as_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{len(killed)} were killed")
+    assert len(killed) >= FLOOR
