@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from demo.model.process import running
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 from drivers.usage_report import AdminApi
 from governance.bill import Billed, Meters, Report, day_of
 from governance.effects import NOT_BEFORE, Amounts
@@ -53,13 +53,13 @@ def far_side() -> Iterator[str]:
         yield url
 
 
-async def money(store: SqliteStore, budget: tuple[str, str] = USD) -> Budget:
+async def money(store: SqlStore, budget: tuple[str, str] = USD) -> Budget:
     found = await store.budget(*budget)
     assert found is not None
     return found
 
 
-async def look(store: SqliteStore, report: Report, *, dry: bool = False) -> Any:
+async def look(store: SqlStore, report: Report, *, dry: bool = False) -> Any:
     days = (day_of(now_ms()) - timedelta(1), day_of(now_ms()) + timedelta(1))
     report = replace(report, taken_at=now_ms() + LATER)
     return await reconcile_days(
