@@ -31,10 +31,11 @@ SLOW_S = 1.0
 
 _EXAMPLE = """\b
 $ loops cost --by loop --since 2026-11-01 --json
-{"label": "computed at list price, not reconciled", "by": "loop", "loop": null,
+{"label": "computed, not reconciled", "by": "loop", "loop": null,
  "since": "2026-11-01",
  "rows": [{"dimension": "loop", "key": "night-fix", "model_calls": 9, ...,
-           "cost_usd": "0.292715000000", "unpriced_calls": 0, "unknown_calls": 1,
+           "cost_usd": "0.292715000000", "list_cost_usd": "0.292715000000", "unpriced_calls": 0,
+           "undeclared_calls": 0, "unknown_calls": 1,
            "unknown_usd_at_most": "0.250000000000", "accepted": 1,
            "cost_per_accepted_usd": "0.292715000000"}],
  "total": {"dimension": "total", "key": null, ...}, "remarks": ["..."]}
@@ -75,7 +76,7 @@ _WIDEST = 1000
 def cost(
     by: Dimension, loop: str | None, since: datetime | None, as_json: bool, as_csv: bool
 ) -> None:
-    """Show what the loops cost, computed at list price, not reconciled.
+    """Show what the loops cost, computed, not reconciled.
 
     Every settled call counts, whatever it led to; calls under way do not yet. The cost per accepted delivery is that
     of all work divided by the items whose result passed verifier and checker and was delivered.

@@ -108,6 +108,8 @@ class Intent:
     charges: tuple[Charge, ...] = ()
     reserved: int = 0
     """Worst case in pico-USD."""
+    price: Json = field(default_factory=dict[str, object])
+    """The prices it is reserved at, as they are pinned on the ledger row."""
     card: str | None = None
     """The approved card this effect uses up."""
     tree: str | None = None
@@ -173,6 +175,10 @@ class Early:
 Admission = Admitted | Recorded | Refused | InDoubt | Early
 
 
+CostStatus = Literal["priced", "unpriced", "undeclared", "free"]
+"""`unpriced`: a model without a price. `undeclared`: a tool or a sandbox whose price nobody has said."""
+
+
 @dataclass(frozen=True)
 class Settlement:
     """T5: what really happened, for the ledger and the journal."""
@@ -181,9 +187,11 @@ class Settlement:
     result: Json
     cost: int | None
     """pico-USD; None when the price is unknown."""
-    cost_status: Literal["priced", "unpriced", "free"]
+    cost_status: CostStatus
     price: Json
     """Unit prices used and the price book, as `prices.Price.as_json` gives them."""
+    list_cost: int | None = None
+    """pico-USD at list price; None where no list has a price."""
     usage: Usage = field(default_factory=Usage)
     charges: tuple[Charge, ...] = ()
     """What each budget really pays; a budget reserved and not named here pays nothing."""

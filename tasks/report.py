@@ -76,7 +76,7 @@ async def _artifact(job: Job, headline: str, outcome: Json) -> None:
     lines = [
         f"## {inline(job.loop.name)}",
         inline(headline),
-        f"Cost: **{usd(paid):.6f} USD**, computed at list price, not reconciled"
+        f"Cost: **{usd(paid):.6f} USD**, computed, not reconciled"
         + (f"; {unpriced} calls without a price" if unpriced else ""),
         *(
             f"- {inline(str(fact))}"

@@ -99,6 +99,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         "0008-who-kept-house-last",
         ("CREATE TABLE housekeepings (flow_run TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)",),
     ),
+    Migration(
+        "0010-what-it-costs-at-list-price",
+        (
+            "ALTER TABLE ledger ADD COLUMN list_cost BIGINT",
+            # Until now every cost was one at list price.
+            "UPDATE ledger SET list_cost = cost WHERE cost IS NOT NULL",
+        ),
+    ),
 )
 
 

@@ -36,7 +36,7 @@ def cost(*args: str) -> Result:
 def test_rows_and_total_are_the_ledgers_in_json_and_csv(ledger: tuple[LedgerRow, ...], by: str):
     exact = usd(sum(row.cost or 0 for row in ledger))
     told = json.loads(cost("--by", by, "--json").stdout)
-    assert told["label"] == "computed at list price, not reconciled"
+    assert told["label"] == "computed, not reconciled"
     assert Decimal(told["total"]["cost_usd"]) == exact > 0
     assert sum(Decimal(row["cost_usd"] or 0) for row in told["rows"]) == exact
     lines = list(csv.DictReader(io.StringIO(cost("--by", by, "--csv").stdout)))
@@ -55,7 +55,7 @@ def test_what_is_printed_adds_up_as_it_is_printed(ledger: tuple[LedgerRow, ...])
 
 def test_the_answer_says_what_it_is_and_what_it_does_not_know(ledger: tuple[LedgerRow, ...]):
     lines = cost().stdout.splitlines()
-    assert lines[0] == "Cost by loop, computed at list price, not reconciled"
+    assert lines[0] == "Cost by loop, computed, not reconciled"
     assert lines[-3:] == [
         "1 call of a model without a price: the total is without what that costs.",
         "1 call whose outcome nobody knows: at most 0.25 USD more.",
@@ -79,7 +79,7 @@ def test_one_loop_since_a_day(ledger: tuple[LedgerRow, ...]):
     assert Decimal(told["total"]["cost_usd"]) == usd(sum(r.cost or 0 for r in asked)) > 0
     assert (told["loop"], told["since"]) == ("night-fix", "2026-11-22")
     assert cost("--loop", "night-fix", "--since", "2026-11-22").stdout.startswith(
-        "Cost of night-fix by loop since 2026-11-22 UTC, computed at list price"
+        "Cost of night-fix by loop since 2026-11-22 UTC, computed, not reconciled"
     )
 
 
