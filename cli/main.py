@@ -38,6 +38,7 @@ COMMANDS = {
     "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
     "new": ("cli.new:new", "Write a new loop to start from."),
     "cost": ("cli.cost:cost", "Show what the loops cost, and what an accepted delivery costs."),
+    "rerate": ("cli.rerate:rerate", "Show what past calls cost by the prices of now."),
     "backup": ("cli.backup:backup", "Copy the store while it is in use."),
     "restore": ("cli.backup:restore", "Bring the store back from a backup."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from governance.effects import Stop
 from governance.parts import Json
-from governance.records import Outgoing, PageMoved, RunRow
+from governance.records import Outgoing, PageMoved, Rerated, RunRow
 from governance.recovery import Handed, Restart
 
 
@@ -91,6 +91,22 @@ class Upkeep(Protocol):
 
         Repeat it until there is nothing to forget: others write in between, and nothing is half forgotten.
         """
+        ...
+
+    async def begin_rerate(self, *, by: str, why: str, about: str, now: int) -> str:
+        """The name of a new pricing of what is on the ledger, audited; the ledger stays as it is."""
+        ...
+
+    async def put_rerated(self, rerate: str, rows: Sequence[Rerated]) -> None:
+        """A portion of it."""
+        ...
+
+    async def end_rerate(self, rerate: str, *, now: int) -> None:
+        """It is whole."""
+        ...
+
+    async def rerated(self, rerate: str) -> tuple[Rerated, ...]:
+        """All of it, by key and try. Raises `StoreError` for one that is not whole."""
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

@@ -14,6 +14,7 @@ from drivers.store import (
     lost,
     pages,
     recovery,
+    rerating,
     retention,
     settling,
     triggers,
@@ -126,5 +127,9 @@ class Transactions:
     kept_house = writing(lost.kept_house, "kept-house")
     housekeepings = reading(lost.housekeepings)
     hand_out_anew = writing(lost.hand_out_anew, "hand-out-anew")
+    begin_rerate = writing(rerating.begin, "begin-rerate")
+    put_rerated = writing(rerating.put, "put-rerated")
+    end_rerate = writing(rerating.end, "end-rerate")
+    rerated = reading(rerating.rerated)
     outbox = reading(unsent)
     sent = writing(sent, "sent")
