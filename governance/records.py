@@ -180,18 +180,6 @@ class LedgerRow:
 
 
 @dataclass(frozen=True)
-class Rerated:
-    """What a try costs by other prices than those on its row; the row stays as it is."""
-
-    key: str
-    attempt: int
-    cost: int | None
-    list_cost: int | None
-    cost_status: CostStatus
-    price: Json
-
-
-@dataclass(frozen=True)
 class StatePage:
     """What a loop knows between heartbeats. `body` is Markdown; corrections are kept with their author."""
 

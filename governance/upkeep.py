@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from governance.effects import Stop
+from governance.effects import CostStatus, Stop
 from governance.parts import Json
-from governance.records import Outgoing, PageMoved, Rerated, RunRow
+from governance.records import Outgoing, PageMoved, RunRow
 from governance.recovery import Handed, Restart
 
 
@@ -40,6 +40,18 @@ class InUse:
 
     bodies: frozenset[str]
     states: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Rerated:
+    """What a try costs by other prices than those on its row; the row stays as it is."""
+
+    key: str
+    attempt: int
+    cost: int | None
+    list_cost: int | None
+    cost_status: CostStatus
+    price: Json
 
 
 class Upkeep(Protocol):

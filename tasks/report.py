@@ -72,7 +72,7 @@ async def _artifact(job: Job, headline: str, outcome: Json) -> None:
     store = job.world.store
     rows = await (store.ledger(item=job.owner) if job.item else store.ledger(run=job.run))
     paid = sum(r.cost or 0 for r in rows)
-    unpriced = sum(r.cost_status == "unpriced" for r in rows)
+    unpriced = sum(r.cost_status in ("unpriced", "undeclared") for r in rows)
     lines = [
         f"## {inline(job.loop.name)}",
         inline(headline),

@@ -11,7 +11,7 @@ from drivers.store.pages import note
 from drivers.store.sql import Sql
 from governance.errors import StoreError
 from governance.parts import canonical
-from governance.records import Rerated
+from governance.upkeep import Rerated
 
 
 def begin(sql: Sql, *, by: str, why: str, about: str, now: int) -> str:

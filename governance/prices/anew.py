@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from governance.prices.book import Book
-from governance.records import LedgerRow, Rerated
+from governance.records import LedgerRow
+from governance.upkeep import Rerated
 
 
 @dataclass(frozen=True)
