@@ -105,6 +105,12 @@ class Upkeep(Protocol):
         """
         ...
 
+    async def answered(
+        self, *, loop: str | None = None, since: int | None = None
+    ) -> tuple[int, ...]:
+        """The moments at which people answered cards, Unix milliseconds."""
+        ...
+
     async def begin_rerate(self, *, by: str, why: str, about: str, now: int) -> str:
         """The name of a new pricing of what is on the ledger, audited; the ledger stays as it is."""
         ...

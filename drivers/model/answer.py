@@ -90,7 +90,10 @@ def usage_of(usage: object, model: str) -> Usage:
                 f"the answer was made with {name} {_kind(found[name])}, which has a price of its own that no price "
                 "book here knows"
             )
-    if any(_count(found.get("server_tool_use") or {}, name) for name in _SERVER_TOOLS):
+    served = found.get("server_tool_use") or {}
+    if not isinstance(served, dict) or any(
+        _count(cast(Json, served), name) for name in cast(Json, served)
+    ):
         raise Untrustworthy("the provider ran tools of its own, which were not asked for")
     passes = [cast(Json, p) for p in found.get("iterations") or [] if isinstance(p, dict)]
     if not passes:
@@ -110,7 +113,6 @@ _ORDINARY = {
     "inference_geo": ("global", "not_available", ""),
 }
 """What a call was made with where the unit prices hold as they stand: no batch, priority or fast one, none kept in one region."""
-_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
 
 
 def _usage(found: Json) -> Usage:

@@ -13,6 +13,7 @@ from drivers.store import (
     lives,
     lost,
     pages,
+    people,
     recovery,
     rerating,
     retention,
@@ -127,6 +128,7 @@ class Transactions:
     kept_house = writing(lost.kept_house, "kept-house")
     housekeepings = reading(lost.housekeepings)
     hand_out_anew = writing(lost.hand_out_anew, "hand-out-anew")
+    answered = reading(people.answered)
     begin_rerate = writing(rerating.begin, "begin-rerate")
     put_rerated = writing(rerating.put, "put-rerated")
     end_rerate = writing(rerating.end, "end-rerate")

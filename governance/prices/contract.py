@@ -1,7 +1,7 @@
 """What may prices.yaml say?
 
-What the organisation pays where that is not the public list price, and the rate of a sandbox, which no price
-list has. Every entry has days, UTC; a day that none covers has the list price, or none.
+What the organisation pays where that is not the public list price, and rates that no price list has: of a sandbox
+and of a person. Every entry has days, UTC; a day that none covers has the list price, or none.
 """
 
 from collections.abc import Iterable
@@ -117,6 +117,15 @@ class SandboxRate(Dated):
     """USD for each second of each GiB of memory it may use."""
 
 
+class PeopleRate(Dated):
+    """What it costs that a person answers a card."""
+
+    hour_usd: Paid
+    """USD for an hour of a person."""
+    card_seconds: Annotated[int, Field(gt=0, le=86_400)]
+    """How long one card takes a person. Nobody measures it: while a card waits, nobody works on it."""
+
+
 D = TypeVar("D", bound=Dated)
 
 
@@ -126,6 +135,8 @@ class Contract(Part):
     models: tuple[ModelTerms, ...] = ()
     """In any order; of one model one entry a day."""
     sandbox: tuple[SandboxRate, ...] = ()
+    """One entry a day."""
+    people: tuple[PeopleRate, ...] = ()
     """One entry a day."""
 
     def terms(self, model_id: str, at_ms: int) -> ModelTerms | None:

@@ -11,7 +11,7 @@ Finding = tuple[Path, str]
 
 def unfit_prices(contract: Contract, listed: Callable[[str], bool]) -> Iterable[Finding]:
     """What cannot be: two entries on one day, and a discount off no price. `listed`: the price list knows a model."""
-    for name in ("models", "sandbox"):
+    for name in ("models", "sandbox", "people"):
         entries: Sequence[Dated] = getattr(contract, name)
         for n, entry in enumerate(entries):
             for m, earlier in enumerate(entries[:n]):

@@ -17,6 +17,8 @@ from governance.errors import StoreError
 from governance.parts import usd
 from governance.records import LedgerRow
 from tests.analytics.golden import Ledger, at, tell_all
+from tests.cli.filled import Filled
+from tests.governance.registry_texts import FILES
 
 
 @pytest.fixture
@@ -143,3 +145,33 @@ def test_without_a_store_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest
         ),
     ):
         cost()
+
+
+def test_the_time_of_people_is_told_beside_the_total_and_is_in_none(
+    morning: Filled, tmp_path: Path
+):
+    registry = tmp_path / "registry"
+    rate = "people:\n  - {starts: 2020-01-01, hour_usd: 90, card_seconds: 120}\n"
+    for name, text in (FILES | {"prices.yaml": rate}).items():
+        (registry / name).parent.mkdir(parents=True, exist_ok=True)
+        (registry / name).write_text(text)
+    asked = ("cost", "--registry", registry)
+    home = {"LOOPRAIL_HOME": str(tmp_path / "home")}
+    before = json.loads(morning.run(*asked, "--json", **home).stdout)
+    assert before["people"] == {"cards": 0, "undeclared_cards": 0, "seconds": 0, "usd": "0"}
+    morning.run("approve", morning.card, "--yes")
+    after = json.loads(morning.run(*asked, "--json", **home).stdout)
+    assert Decimal(after["people"]["usd"]) == 3
+    assert after["people"]["seconds"] == 120
+    assert after["total"] == before["total"]
+    assert morning.run(*asked, **home).stdout.endswith(
+        "1 card was answered by people: 120 s of their time, 3.00 USD beside the total.\n"
+    )
+    (registry / "prices.yaml").write_text(rate.replace("90", "0"))
+    broken = morning.run(*asked, "--json", **home)
+    assert json.loads(broken.stdout)["people"] is None
+    assert "people's time is left out: the registry has problems" in broken.stderr
+    (registry / "prices.yaml").unlink()
+    assert morning.run(*asked, **home).stdout.endswith(
+        "1 card was answered by people; nobody has declared what their time costs.\n"
+    )

@@ -142,6 +142,7 @@ def test_usage_is_counted_inclusively(told: Json, expected: Usage):
         {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": -5},
         {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 1}},
         {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_fetch_requests": 1}},
+        {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"code_execution_requests": 1}},
         {"input_tokens": 1, "output_tokens": 1, "service_tier": "batch"},
         {"input_tokens": 1, "output_tokens": 1, "service_tier": "priority"},
         {"input_tokens": 1, "output_tokens": 1, "speed": "fast"},

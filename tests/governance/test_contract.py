@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from governance.conversation import Usage
 from governance.parts import PICO
 from governance.prices import Book, BoxTime, Contract, box_cost, cost, price_of, price_per_call
+from governance.prices.people import peoples_time
 from governance.registry import Examined, Texts, examine
 from tests.governance.registry_texts import FILES, LOOP, said
 
@@ -128,7 +129,7 @@ HEAD = f"model: {SONNET}, starts: 2026-10-01"
         (terms(f"model: {SONNET}, starts: soon, discount: 0.1"), ["2: models[0].starts: 'soon' is not a day, such as 2026-12-01"]),
         (terms(f"model: {SONNET}, discount: 0.1"), ["2: models[0].starts: is missing"]),
         (terms(f"{HEAD}, discount: 0.1", f"model: {SONNET}, starts: 2027-01-01, free: true"), [f"3: models[1]: holds for '{SONNET}' on days that models[0] holds too (from 2026-10-01 on); end one before the other starts"]),
-        ("sandbox:\n  - {starts: 2026-01-01, vcpu_second_usd: -1, gib_second_usd: 0}\n", ["2: sandbox[0].vcpu_second_usd: -1 is too small: it must be at least 0"]),
+        ("sandbox:\n  - {starts: 2026-01-01, vcpu_second_usd: -1, gib_second_usd: 0}\npeople:\n  - {starts: 2026-01-01, hour_usd: 0, card_seconds: 1}\n", ["2: sandbox[0].vcpu_second_usd: -1 is too small: it must be at least 0", "4: people[0].hour_usd: 0 is too small: it must be more than 0"]),
     ],
 )  # fmt: skip
 def test_what_is_negative_zero_overlapping_or_contradictory_is_refused_where_it_stands(
@@ -211,3 +212,11 @@ def test_a_changed_contract_has_another_name_on_the_row():
     )
     assert one.price["price_book"] != other.price["price_book"]
     assert replace(one, cost=0, price={}) == replace(other, cost=0, price={})
+
+
+def test_peoples_time_is_counted_by_the_rate_of_each_day_and_unknown_without_one():
+    rates = contract("people:\n  - {starts: 2026-10-01, hour_usd: 100, card_seconds: 7}\n")
+    answered = [moment("2026-09-30"), *[moment("2026-10-01")] * 3]
+    time = peoples_time(rates, answered)
+    assert (time.cards, time.undeclared, time.seconds) == (4, 1, 21)
+    assert time.cost == 583_333_333_334
