@@ -12,7 +12,7 @@ from analytics.lake import Lake
 Dimension = Literal["loop", "role", "model", "item", "day"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
-LABEL = "computed at list price, not reconciled"
+LABEL = "computed, not reconciled"
 """Goes with every amount we show: no invoice has been read."""
 
 _QUERY = """
@@ -53,6 +53,13 @@ class CostReport:
             said.append(
                 f"{_calls(n)} of a model without a price: the total is without what that costs."
             )
+        if n := total["undeclared_calls"]:
+            said.append(
+                f"{_calls(n)} of tools or sandboxes whose price nobody has declared: the total is without what "
+                "they cost."
+            )
+        if total["list_cost_usd"] not in (None, total["cost_usd"]):
+            said.append(f"At list price, where there is one: {money(total['list_cost_usd'])} USD.")
         if n := total["unknown_calls"]:
             most = money(total["unknown_usd_at_most"])
             said.append(f"{_calls(n)} whose outcome nobody knows: at most {most} USD more.")

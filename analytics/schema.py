@@ -16,7 +16,7 @@ import pyarrow as pa
 from governance.parts import Json
 from governance.trace import SEMCONV, Span
 
-TRACE_SCHEMA = "1"
+TRACE_SCHEMA = "2"
 """Goes up when a column or its meaning changes; a lake of another number is made again from the ledger."""
 
 MONEY = pa.decimal128(20, 12)
@@ -59,6 +59,7 @@ PROMOTED = (
     Column("loop_kind", "loop.kind"),
     Column("loop_status", "loop.status"),
     Column("cost_usd", "loop.cost.amount", "money"),
+    Column("list_cost_usd", "loop.cost.list_amount", "money"),
     Column("cost_status", "loop.cost.status"),
     Column("reserved_usd", "loop.cost.reserved", "money"),
     Column("price_input_mtok", "loop.cost.price.input", "money"),
@@ -66,6 +67,9 @@ PROMOTED = (
     Column("price_cache_read_mtok", "loop.cost.price.cache_read", "money"),
     Column("price_cache_write_5m_mtok", "loop.cost.price.cache_write_5m", "money"),
     Column("price_cache_write_1h_mtok", "loop.cost.price.cache_write_1h", "money"),
+    Column("price_call", "loop.cost.price.call", "money"),
+    Column("price_vcpu_second", "loop.cost.price.vcpu_second", "money"),
+    Column("price_gib_second", "loop.cost.price.gib_second", "money"),
     Column("price_book", "loop.cost.price_book"),
     Column("price_sku", "loop.cost.sku"),
 )

@@ -65,7 +65,7 @@ def _facts(card: Card, title: str, now: int) -> str:
         ("why a person", one_line(card.why)),
         *(("evidence", _proof(e.kind, e.verdict, e.by, e.tree, e.detail)) for e in card.evidence),
         ("tree", card.tree or "none"),
-        ("cost so far", f"{money(card.cost)} (computed at list price)"),
+        ("cost so far", f"{money(card.cost)} (computed)"),
         ("reach", one_line(card.reach) or "-"),
         *((name, one_line(told)) for name, told in known(card)),
         ("asked", f"{moment(card.asked_at)} ({span(now - card.asked_at)} ago)"),

@@ -5,8 +5,9 @@ import csv
 import io
 import json
 import time
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,25 +20,31 @@ from analytics.cost import (
     Dimension,
     cost_report,
     exact_digits,
+    money,
     shared,
 )
 from analytics.export import export
 from analytics.lake import Lake, lake_dir
-from cli.source import json_option
+from cli.source import json_option, load_registry, registry_option
 from cli.store import open_cli_store
+from governance.errors import DefinitionError
+from governance.parts import usd
+from governance.prices.people import PeoplesTime, peoples_time
 
 SLOW_S = 1.0
 """An export that takes longer says how far it is."""
 
 _EXAMPLE = """\b
 $ loops cost --by loop --since 2026-11-01 --json
-{"label": "computed at list price, not reconciled", "by": "loop", "loop": null,
+{"label": "computed, not reconciled", "by": "loop", "loop": null,
  "since": "2026-11-01",
  "rows": [{"dimension": "loop", "key": "night-fix", "model_calls": 9, ...,
-           "cost_usd": "0.292715000000", "unpriced_calls": 0, "unknown_calls": 1,
+           "cost_usd": "0.292715000000", "list_cost_usd": "0.292715000000", "unpriced_calls": 0,
+           "undeclared_calls": 0, "unknown_calls": 1,
            "unknown_usd_at_most": "0.250000000000", "accepted": 1,
            "cost_per_accepted_usd": "0.292715000000"}],
- "total": {"dimension": "total", "key": null, ...}, "remarks": ["..."]}
+ "total": {"dimension": "total", "key": null, ...}, "remarks": ["..."],
+ "people": {"cards": 2, "undeclared_cards": 0, "seconds": 240, "usd": "6.000000000000"}}
 """
 _NOBODY = {"item": "(heartbeats)", "model": "(no model)"}
 """What a row without a key is about."""
@@ -68,14 +75,15 @@ _WIDEST = 1000
     "--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE",
     help="Of calls that began on this UTC day or later.",
 )  # fmt: skip
+@registry_option
 @json_option
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV instead; the last line is the total."
 )
 def cost(
-    by: Dimension, loop: str | None, since: datetime | None, as_json: bool, as_csv: bool
+    by: Dimension, loop: str | None, since: datetime | None, root: Path, as_json: bool, as_csv: bool
 ) -> None:
-    """Show what the loops cost, computed at list price, not reconciled.
+    """Show what the loops cost, computed, not reconciled.
 
     Every settled call counts, whatever it led to; calls under way do not yet. The cost per accepted delivery is that
     of all work divided by the items whose result passed verifier and checker and was delivered.
@@ -85,12 +93,13 @@ def cost(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two answers; ask for one")
     report = _report(by, loop, since.date() if since else None)
+    people = None if as_csv else _people(root, loop, since)
     if as_json:
-        click.echo(json.dumps(_as_json(report), indent=2))
+        click.echo(json.dumps({**_as_json(report), "people": _time(people)}, indent=2))
     elif as_csv:
         click.echo(_as_csv(report), nl=False)
     else:
-        click.echo(as_table(report), nl=False)
+        click.echo(as_table(report) + _said(people), nl=False)
 
 
 def _report(by: Dimension, loop: str | None, since: date | None) -> CostReport:
@@ -102,6 +111,47 @@ def _report(by: Dimension, loop: str | None, since: date | None) -> CostReport:
 
     asyncio.run(export(open_cli_store().store, lake, tell=tell))
     return cost_report(lake, by, loop=loop, since=since)
+
+
+def _people(root: Path, loop: str | None, since: datetime | None) -> PeoplesTime | None:
+    """What people's time came to, by the registry's rate; None where there is no registry to ask."""
+    if not root.is_dir():
+        return None
+    try:
+        rates = load_registry(root).prices
+    except DefinitionError:
+        # What was spent is asked for most when something is wrong.
+        click.echo(
+            "people's time is left out: the registry has problems, see `loops check`", err=True
+        )
+        return None
+    began = int(since.replace(tzinfo=UTC).timestamp() * 1000) if since else None
+    moments = asyncio.run(open_cli_store().store.answered(loop=loop, since=began))
+    return peoples_time(rates, moments)
+
+
+def _time(people: PeoplesTime | None) -> dict[str, Any] | None:
+    if people is None:
+        return None
+    return {
+        "cards": people.cards,
+        "undeclared_cards": people.undeclared,
+        "seconds": people.seconds,
+        "usd": f"{usd(people.cost):f}",
+    }
+
+
+def _said(people: PeoplesTime | None) -> str:
+    if people is None or not people.cards:
+        return ""
+    cards = "1 card was" if people.cards == 1 else f"{people.cards:,} cards were"
+    if people.undeclared == people.cards:
+        return f"{cards} answered by people; nobody has declared what their time costs.\n"
+    more = (
+        f", without {people.undeclared:,} of them that no rate covers" if people.undeclared else ""
+    )
+    spent = f"{people.seconds:,} s of their time, {money(usd(people.cost))} USD"
+    return f"{cards} answered by people: {spent} beside the total{more}.\n"
 
 
 def _as_json(report: CostReport) -> dict[str, Any]:

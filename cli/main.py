@@ -51,6 +51,7 @@ COMMANDS = {
         "cli.reconcile:reconcile",
         "Compare the ledger with what the provider billed, and resolve what is unknown.",
     ),
+    "rerate": ("cli.rerate:rerate", "Show what past calls cost by the prices of now."),
     "backup": ("cli.backup:backup", "Copy the store while it is in use."),
     "restore": ("cli.backup:restore", "Bring the store back from a backup."),
     "schema": ("cli.schema:schema", "Write the JSON Schema of a loop file, for editors."),

@@ -94,8 +94,8 @@ def _try(what: str, row: LedgerRow) -> Line:
 def _cost(row: LedgerRow) -> str:
     if row.cost is not None:
         return money(row.cost)
-    if row.cost_status == "unpriced":
-        return "unpriced"
+    if row.cost_status in ("unpriced", "undeclared"):
+        return row.cost_status
     return "-" if row.status == "open" else "unknown"
 
 

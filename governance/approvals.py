@@ -115,7 +115,7 @@ def card_markdown(card: Card, moment: str, deadline: str | None) -> str:
         ("why a person", inline(card.why)),
         *(("evidence", _proof(e)) for e in card.evidence),
         ("tree", inline(card.tree or "none")),
-        ("cost so far", inline(f"{usd(card.cost):.6f} USD (computed at list price)")),
+        ("cost so far", inline(f"{usd(card.cost):.6f} USD (computed)")),
         ("reach", inline(card.reach)),
         *((name, inline(told)) for name, told in known(card)),
         ("asked", inline(moment)),

@@ -98,4 +98,4 @@ def _by_reason(ending: Ending) -> set[str]:
 
 
 def _cost(runs: Sequence[Ending]) -> str:
-    return f"They cost {usd(sum(e.cost for e in runs)):.4f} USD (computed at list price)."
+    return f"They cost {usd(sum(e.cost for e in runs)):.4f} USD (computed)."

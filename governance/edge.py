@@ -9,9 +9,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Literal
 
-from governance.conversation import ModelRequest, Reply, assistant, chain
+from governance import settled
+from governance.conversation import ModelRequest
 from governance.effects import (
     NOT_BEFORE,
     Admission,
@@ -32,7 +34,7 @@ from governance.memory import Store
 from governance.outgoing import Spoken
 from governance.parts import Json
 from governance.ports import Connector, Model
-from governance.prices import cost, frame_bound, price_of, worst_case
+from governance.prices import Book, BoxTime, box_cost, frame_bound, price_per_call
 
 Outcome = Recorded | Refused | InDoubt
 
@@ -47,12 +49,16 @@ MESSAGE = 2_000
 
 @dataclass(frozen=True)
 class Edge:
-    """The choke point over one store. `now` is the clock; `screen` knows the secrets this process holds."""
+    """The choke point over one store.
+
+    `now` is the clock; `screen` knows the secrets this process holds; `book` what things cost.
+    """
 
     store: Store
     now: Callable[[], int]
     screen: Callable[[], Screen]
     spoken: Spoken = field(default_factory=Spoken)
+    book: Book = field(default_factory=Book)
 
     async def model(
         self, port: Model, request: ModelRequest, intent: Intent, *, timeout_s: float
@@ -71,43 +77,29 @@ class Edge:
             return Refused(Stop("malformed", str(error)))
         request = replace(request, system=screen.text(request.system), messages=going.messages)
         bound = going.bound + frame_bound(request)
-        worst = worst_case(bound, request.max_tokens, request.model, intent.now)
+        worst = self.book.worst_case(bound, request.max_tokens, request.model, intent.now)
         most = Amounts(worst, bound + request.max_tokens, steps=1, calls=1, concurrent=1)
-        intent = replace(intent, charges=own_charges(place, most), most=most)
+        price = self.book.price_of(request.model, intent.now, bound)
+        pinned = price.as_json() if price else {}
+        intent = replace(intent, charges=own_charges(place, most), most=most, price=pinned)
 
-        async def act(_: Intent) -> Settlement:
+        async def act(admitted: Intent) -> Settlement:
             raw = await port.reply(request, timeout_s=timeout_s)
             reply = replace(raw, content=tuple(self.screen().json(b) for b in raw.content))
-            return self._settle_model(intent, request, reply)
+            # By the prices it was reserved at: one that changes at midnight makes no call dearer than its hold.
+            rated = self.book.rate(reply.usage, request.model, intent.now)
+            return settled.of_model(admitted, reply, rated, self.now())
 
         return await self._through(intent, act)
 
-    def _settle_model(self, intent: Intent, request: ModelRequest, reply: Reply) -> Settlement:
-        now = self.now()
-        price = price_of(request.model, now, reply.usage.input_tokens)
-        paid = cost(reply.usage, request.model, now)
-        return Settlement(
-            now=now,
-            result=reply.as_json(),
-            cost=paid,
-            cost_status="unpriced" if paid is None else "priced",
-            price=price.as_json() if price else {},
-            usage=reply.usage,
-            paid=Amounts(paid, reply.usage.total, steps=1, calls=1),
-            head=chain(intent.head, (assistant(reply),)),
-            response_model=reply.model,
-            attributes={
-                "gen_ai.response.id": reply.response_id,
-                "gen_ai.response.finish_reasons": [reply.stop],
-                "anthropic.request.id": reply.request_id,
-            },
-        )
-
     async def tool(
         self, port: Connector, tool: str, intent: Intent, *, labels: tuple[str, ...], timeout_s: float,
-        max_bytes: int,
+        max_bytes: int, price_usd: Decimal | None = None,
     ) -> Outcome:  # fmt: skip
-        """One tool call at a connector. Arguments that hold one of our secrets are refused, never sent."""
+        """One tool call at a connector, which costs `price_usd` whatever it answers; None when nobody declared that.
+
+        Arguments that hold one of our secrets are refused, never sent.
+        """
         if not self.screen().clean(intent.args):
             return Refused(
                 Stop(
@@ -116,32 +108,36 @@ class Edge:
                 )
             )
 
-        intent = replace(intent, most=Amounts(calls=1, concurrent=1))
+        rated = price_per_call(price_usd)
+        intent = settled.reserving(intent, rated, Amounts(calls=1, concurrent=1))
 
         async def act(admitted: Intent) -> Settlement:
             answer = await port.call(
                 tool, intent.args, key=intent.place.key, timeout_s=timeout_s, max_bytes=max_bytes,
                 in_time=lambda: self._in_time(admitted),
             )  # fmt: skip
-            return Settlement(
-                now=self.now(),
-                result=self.screen().json(vars(answer)),
-                cost=0,
-                cost_status="free",
-                price={},
-                paid=Amounts(calls=1),
-                head=intent.head,
-                labels=labels,
-                error="tool_error" if answer.is_error else None,
-            )
+            result = self.screen().json(vars(answer))
+            return settled.of_tool(admitted, result, labels, rated, self.now())
 
         return await self._through(intent, act)
 
-    async def local(self, intent: Intent, act: Callable[[], Awaitable[Settlement]]) -> Outcome:
-        """One effect of ours in a sandbox or a repository: same admission, same ledger, same screening."""
+    async def local(
+        self, intent: Intent, act: Callable[[], Awaitable[Settlement]], *, box: BoxTime | None = None
+    ) -> Outcome:  # fmt: skip
+        """One effect of ours in a sandbox or a repository: same admission, same ledger, same screening.
 
-        async def screened(_: Intent) -> Settlement:
+        A box costs what its size costs for as long as it takes, at most for as long as it may take.
+        """
+        contract, began = self.book.contract, intent.now
+        if box is not None:
+            intent = settled.reserving(intent, box_cost(contract, began, box, box.limit_ms))
+
+        async def screened(admitted: Intent) -> Settlement:
+            started = self.now()
             settlement = await act()
+            if box is not None:
+                rated = box_cost(contract, began, box, min(self.now() - started, box.limit_ms))
+                settlement = settled.at(settlement, admitted, rated)
             return replace(settlement, result=self.screen().json(settlement.result))
 
         return await self._through(intent, screened)

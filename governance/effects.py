@@ -137,6 +137,8 @@ class Intent:
     """What it may cost the run and the item at most."""
     most: Amounts = field(default_factory=Amounts)
     """What it may take at most, for every other budget that counts it."""
+    price: Json = field(default_factory=dict[str, object])
+    """The prices it is reserved at, as they are pinned on the ledger row."""
     card: str | None = None
     """The approved card this effect uses up."""
     tree: str | None = None
@@ -202,6 +204,10 @@ class Early:
 Admission = Admitted | Recorded | Refused | InDoubt | Early
 
 
+CostStatus = Literal["priced", "unpriced", "undeclared", "free"]
+"""`unpriced`: a model without a price. `undeclared`: a tool or a sandbox whose price nobody has said."""
+
+
 @dataclass(frozen=True)
 class Settlement:
     """T5: what really happened, for the ledger and the journal."""
@@ -210,9 +216,11 @@ class Settlement:
     result: Json
     cost: int | None
     """pico-USD; None when the price is unknown."""
-    cost_status: Literal["priced", "unpriced", "free"]
+    cost_status: CostStatus
     price: Json
     """Unit prices used and the price book, as `prices.Price.as_json` gives them."""
+    list_cost: int | None = None
+    """pico-USD at list price; None where no list has a price."""
     usage: Usage = field(default_factory=Usage)
     paid: Amounts = field(default_factory=Amounts)
     """What it really took, of every budget that it held."""

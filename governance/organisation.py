@@ -4,6 +4,7 @@ What the organisation has and allows, once for all loops: models, connectors wit
 images, rules, people. Names of blocks point to credentials; no credential stands here.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -91,6 +92,8 @@ class ToolLabels(Part):
     """The far side does a repeated call with the same key once."""
     probe: Probe | None = None
     """What a person is shown when a call is in doubt."""
+    price_usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=12)] | None = None
+    """What the far side charges for a call, answered or refused; 0 when it charges nothing. Not declared without it."""
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> "ToolLabels":
@@ -190,6 +193,11 @@ class Organisation(Part):
         connector, _, bare = tool.partition(".")
         entry = self.connectors.get(connector)
         return entry.tools.get(bare) if entry else None
+
+    def price_of(self, tool: str) -> Decimal | None:
+        """USD that a call of `connector.tool` costs, or None when nobody has declared it."""
+        labels = self.labels(tool)
+        return labels.price_usd if labels else None
 
     @model_validator(mode="after")
     def _defaults_only(self) -> "Organisation":

@@ -155,5 +155,5 @@ def policy_digest(organisation: Organisation, loop: Loop) -> str:
 
 
 def _rights(labels: ToolLabels) -> Json:
-    """What labels say about permission; how a lost call is looked up is no part of that."""
-    return labels.model_dump(mode="json", exclude={"probe"})
+    """What labels say about permission; how a lost call is looked up and what a call costs is no part of that."""
+    return labels.model_dump(mode="json", exclude={"probe", "price_usd"})

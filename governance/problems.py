@@ -35,6 +35,11 @@ _WANTED = {
     "string_too_long": "is too long: at most {max_length:,} characters are allowed",
     "string_too_short": "is too short: at least {min_length:,} characters are needed",
     "string_pattern_mismatch": "is not spelled as it must be ({pattern})",
+    "date_type": "is not a day, such as 2026-12-01",
+    "date_parsing": "is not a day, such as 2026-12-01",
+    "date_from_datetime_parsing": "is not a day, such as 2026-12-01",
+    "decimal_max_places": "has too many decimals: at most {decimal_places:,} are allowed",
+    "decimal_max_digits": "has too many digits: at most {max_digits:,} are allowed",
     "literal_error": "is not one of {expected}",
 }
 
@@ -99,6 +104,18 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
+
+
+def placed(
+    lines: Mapping[Path, int], file: str, findings: Iterable[tuple[Path, str]]
+) -> list[Problem]:
+    """Findings about a file's values, each with its line."""
+    return [Problem(file, line_of(lines, at), dotted(at), said) for at, said in findings]
+
+
+def in_order(problem: Problem) -> tuple[str, int, str, str]:
+    """By file and line, what is about the whole file first."""
+    return problem.file, problem.line or 0, problem.field, problem.text
 
 
 def problems_of(

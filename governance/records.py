@@ -9,7 +9,7 @@ from typing import Literal
 from governance.answers import Answer, CardKind
 from governance.budgets import BudgetRule
 from governance.conversation import Usage
-from governance.effects import Evidence, Kind, Place, Principal, Stop
+from governance.effects import CostStatus, Evidence, Kind, Place, Principal, Stop
 from governance.parts import Json
 from governance.rounds import Restarts
 
@@ -166,14 +166,18 @@ class LedgerRow:
     usage: Usage
     reserved: int
     cost: int | None
-    cost_status: Literal["priced", "unpriced", "free", "open"]
+    """What we pay, pico-USD; None while it is open, and where nobody can say."""
+    cost_status: CostStatus | Literal["open"]
     price: Json
+    """Prices per unit and the price book; of an open try those it was reserved at."""
     response_model: str | None
     span: str
     parent_span: str
     trace: str
     error: str | None
     attributes: Json
+    list_cost: int | None = None
+    """pico-USD at list price; None where no list has a price."""
 
 
 @dataclass(frozen=True)

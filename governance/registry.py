@@ -3,13 +3,15 @@
 Texts in, a `Registry` out, or every problem of every file at once.
 
     org.yaml                          models, connectors, labels, rules, people
+    budgets.yaml                      who may spend how much; may be left out
+    prices.yaml                       what costs other than the price list says; may be left out
     loops/<name>.yaml                 one loop; the file is named as the loop is
     instructions/<name>/v<N>.md       what an agent is told; `<name>.md@v<N>`
     skills/<name>/v<N>/SKILL.md       an Agent Skills folder; `<name>@v<N>`
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,14 +25,26 @@ from governance.errors import DefinitionError
 from governance.organisation import Organisation
 from governance.parts import canonical
 from governance.pinned import pin
+from governance.prices.contract import Contract
+from governance.prices.fit import unfit_prices, unused_prices
 from governance.probe import unfit_probes
-from governance.problems import Path, Problem, dotted, few, line_of, problems_of, shown, suggest
+from governance.problems import (
+    Path,
+    Problem,
+    dotted,
+    few,
+    in_order,
+    line_of,
+    placed,
+    problems_of,
+    shown,
+    suggest,
+)
 from governance.reach import Reach, reach
 from governance.resolve import Known, doubts, unresolved
 from governance.skills import Skill, read_skill
 
 SCHEMA_FILE = "loop.schema.json"
-BUDGETS_FILE = "budgets.yaml"
 """The loop file's JSON Schema for editors; written by `loops schema`, read by no one here."""
 
 _LOOP = re.compile(r"loops/([^/]+)\.yaml")
@@ -63,6 +77,8 @@ class Registry:
     """By `name@vN`."""
     budgets: tuple[BudgetRule, ...] = ()
     """The rules about spending, as budgets.yaml says them; in force is what was applied."""
+    prices: Contract = field(default_factory=Contract)
+    """What costs other than the price list says."""
 
     def loop(self, name: str) -> Loop:
         """The loop of this name. Raises `DefinitionError`."""
@@ -118,20 +134,25 @@ class _Examination:
 
     def outcome(self, priced: Callable[[str], bool]) -> Examined:
         organisation = self._organisation()
+        models = organisation.models.values() if organisation else ()
+        contract = self._contract(priced, [m.model for m in models])
         for path, text in self.texts.files.items():
             self._sort(path, text)
         skills = self._skills()
         # Folders, not whole skills: a broken skill is one problem, not one more for everybody who names it.
-        known = organisation and Known(organisation, self.instructions, self.folders, priced)
+        known = organisation and Known(
+            organisation, self.instructions, self.folders,
+            lambda model: contract.prices(model) or priced(model),
+        )  # fmt: skip
         for path, text in self.texts.files.items():
             if match := _LOOP.fullmatch(path):
                 self._loop(self._file(path), text, match[1], known)
         budgets = self._budgets(known)
-        self.found.problems = sorted(set(self.found.problems), key=_order)
-        self.found.warnings.sort(key=_order)
+        self.found.problems = sorted(set(self.found.problems), key=in_order)
+        self.found.warnings.sort(key=in_order)
         if organisation and not self.found.problems:
             self.found.registry = Registry(
-                organisation, self.loops, self.instructions, skills, budgets
+                organisation, self.loops, self.instructions, skills, budgets, contract
             )
         return self.found
 
@@ -146,28 +167,31 @@ class _Examination:
         if text is not None:
             document = parse(text, file)
             organisation = self._valid(Organisation, document, document.value, file, ())
-            for path, said in unfit_probes(organisation) if organisation else ():
-                line = line_of(document.lines, path)
-                self.found.problems.append(Problem(file, line, dotted(path), said))
+            unfit = unfit_probes(organisation) if organisation else ()
+            self.found.problems += placed(document.lines, file, unfit)
             return organisation
         if all(p.file != file for p in self.texts.problems):
             self._problem(file, "is missing; it names models, connectors and people")
         return None
 
     def _budgets(self, known: Known | None) -> tuple[BudgetRule, ...]:
-        file, text = self._file(BUDGETS_FILE), self.texts.files.get(BUDGETS_FILE)
-        if text is None:
-            return ()
-        document = parse(text, file)
-        budgets = self._valid(Budgets, document, document.value, file, ())
+        file = self._file("budgets.yaml")
+        document = parse(self.texts.files.get("budgets.yaml", "{}"), file)
+        found = self._valid(Budgets, document, document.value, file, ()) or Budgets()
         # Whose loop is broken may be whom a rule is about.
-        if budgets is None or known is None or self.found.problems or not self.loops:
-            return budgets.budgets if budgets else ()
-        loops = tuple(self.loops.values())
-        for path, said in unfit_rules(budgets.budgets, loops, known.organisation, known.priced):
-            line = line_of(document.lines, path)
-            self.found.problems.append(Problem(file, line, dotted(path), said))
-        return budgets.budgets
+        if known is not None and self.loops and not self.found.problems:
+            loops = tuple(self.loops.values())
+            unfit = unfit_rules(found.budgets, loops, known.organisation, known.priced)
+            self.found.problems += placed(document.lines, file, unfit)
+        return found.budgets
+
+    def _contract(self, priced: Callable[[str], bool], ids: Iterable[str]) -> Contract:
+        file = self._file("prices.yaml")
+        document = parse(self.texts.files.get("prices.yaml", "{}"), file)
+        contract = self._valid(Contract, document, document.value, file, ()) or Contract()
+        self.found.problems += placed(document.lines, file, unfit_prices(contract, priced))
+        self.found.warnings += placed(document.lines, file, unused_prices(contract, ids))
+        return contract
 
     def _sort(self, path: str, text: str) -> None:
         if match := _INSTRUCTIONS.fullmatch(path):
@@ -180,13 +204,14 @@ class _Examination:
             self.folders.setdefault(f"{match[1]}@{match[2]}", {})[match[3]] = text
         elif path not in (
             "org.yaml",
-            BUDGETS_FILE,
+            "budgets.yaml",
+            "prices.yaml",
             SCHEMA_FILE,
             "README.md",
         ) and not _LOOP.fullmatch(path):
             self._problem(
                 self._file(path),
-                "is read by nothing; expected org.yaml, budgets.yaml, loops/<name>.yaml, "
+                "is read by nothing; expected org.yaml, budgets.yaml, prices.yaml, loops/<name>.yaml, "
                 "instructions/<name>/v<N>.md or skills/<name>/v<N>/SKILL.md",
             )
 
@@ -237,14 +262,7 @@ class _Examination:
             findings.append(
                 ((*above, "name"), f"{loop.name!r} is not the file's name, {shown(stem)}")
             )
-        for path, said in findings:
-            line = line_of(document.lines, path)
-            self.found.problems.append(Problem(file, line, dotted(path), said))
-        for path, said in doubts(loop, known.organisation):
-            line = line_of(document.lines, above + path)
-            self.found.warnings.append(Problem(file, line, dotted(above + path), said))
+        self.found.problems += placed(document.lines, file, findings)
+        doubtful = ((above + path, said) for path, said in doubts(loop, known.organisation))
+        self.found.warnings += placed(document.lines, file, doubtful)
         self.loops[loop.name] = loop
-
-
-def _order(problem: Problem) -> tuple[str, int, str, str]:
-    return problem.file, problem.line or 0, problem.field, problem.text

@@ -148,6 +148,7 @@ def _money(row: LedgerRow) -> Json:
     known = row.cost_status != "open"
     return {
         "loop.cost.amount": None if row.cost is None else f"{usd(row.cost):f}",
+        "loop.cost.list_amount": None if row.list_cost is None else f"{usd(row.list_cost):f}",
         "loop.cost.currency": "USD",
         "loop.cost.status": row.cost_status if known else "unknown",
         # What an unknown try may have cost at most; a known one has its cost.
@@ -159,6 +160,9 @@ def _money(row: LedgerRow) -> Json:
         "loop.cost.price.cache_read": row.price.get("cache_read"),
         "loop.cost.price.cache_write_5m": row.price.get("cache_write_5m"),
         "loop.cost.price.cache_write_1h": row.price.get("cache_write_1h"),
+        "loop.cost.price.call": row.price.get("per_call"),
+        "loop.cost.price.vcpu_second": row.price.get("vcpu_second"),
+        "loop.cost.price.gib_second": row.price.get("gib_second"),
     }
 
 

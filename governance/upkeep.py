@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from governance.effects import Stop
+from governance.effects import CostStatus, Stop
 from governance.parts import Json
 from governance.reconcile import Compared
 from governance.records import Outgoing, PageMoved, RunRow
@@ -42,6 +42,18 @@ class InUse:
 
     bodies: frozenset[str]
     states: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Rerated:
+    """What a try costs by other prices than those on its row; the row stays as it is."""
+
+    key: str
+    attempt: int
+    cost: int | None
+    list_cost: int | None
+    cost_status: CostStatus
+    price: Json
 
 
 class Upkeep(Protocol):
@@ -107,6 +119,28 @@ class Upkeep(Protocol):
 
         Repeat it until there is nothing to forget: others write in between, and nothing is half forgotten.
         """
+        ...
+
+    async def answered(
+        self, *, loop: str | None = None, since: int | None = None
+    ) -> tuple[int, ...]:
+        """The moments at which people answered cards, Unix milliseconds."""
+        ...
+
+    async def begin_rerate(self, *, by: str, why: str, about: str, now: int) -> str:
+        """The name of a new pricing of what is on the ledger, audited; the ledger stays as it is."""
+        ...
+
+    async def put_rerated(self, rerate: str, rows: Sequence[Rerated]) -> None:
+        """A portion of it."""
+        ...
+
+    async def end_rerate(self, rerate: str, *, now: int) -> None:
+        """It is whole."""
+        ...
+
+    async def rerated(self, rerate: str) -> tuple[Rerated, ...]:
+        """All of it, by key and try. Raises `StoreError` for one that is not whole."""
         ...
 
     async def outbox(self, limit: int = 100) -> tuple[Outgoing, ...]:

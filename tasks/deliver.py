@@ -56,7 +56,7 @@ async def _push(step: Step) -> Came:
         point("after-push")
         return Settlement(
             now=now_ms(), result={"commit": commit, "branch": branch_of(job)}, cost=0,
-            cost_status="free", price={}, tree=candidate.tree,
+            cost_status="free", list_cost=0, price={}, tree=candidate.tree,
         )  # fmt: skip
 
     return job.took(step, await job.world.edge.local(intent, act))

@@ -15,6 +15,7 @@ from governance.effects import InDoubt, Place, Recorded, Refused, Settlement, St
 from governance.errors import DriverError, Unavailable
 from governance.parts import Json, canonical
 from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
+from governance.prices import BoxTime
 from governance.raises import minutes_of
 from tasks.gate import Asked, Proposal, refuse, result_of
 from tasks.job import Job
@@ -111,6 +112,13 @@ async def box_spec(job: Job, use: str) -> BoxSpec:
     )
 
 
+def box_time(job: Job, limit_s: float) -> BoxTime:
+    """How big this job's boxes are, for an effect that may take so long."""
+    workspace = job.loop.workspace
+    assert workspace is not None
+    return BoxTime(BoxSpec.cpus, workspace.memory_mb, int(limit_s * 1000))
+
+
 async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult | Asked | Stop:
     """One call of a workspace tool, through the edge and on the ledger like any other."""
     job = lane.job
@@ -152,7 +160,7 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
             error="tool_error" if result.is_error else None,
         )
 
-    outcome = await job.world.edge.local(intent, effect)
+    outcome = await job.world.edge.local(intent, effect, box=box_time(job, COMMAND_TIMEOUT_S))
     match outcome:
         case Refused(stop):
             return stop

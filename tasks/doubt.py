@@ -69,6 +69,7 @@ async def _ask(job: Job, at: Place, by: Principal, name: str, arguments: Json) -
         outcome = await job.world.edge.tool(
             await job.world.connector(connector), tool, intent, labels=("untrusted",),
             timeout_s=PROBE_TIMEOUT_S, max_bytes=MAX_PROBE_BYTES,
+            price_usd=job.world.registry.organisation.price_of(name),
         )  # fmt: skip
     except DriverError as error:
         return str(error)

@@ -186,6 +186,7 @@ async def _make(
             labels=("untrusted",) if kind.untrusted else (),
             timeout_s=TOOL_TIMEOUT_S,
             max_bytes=MAX_RESULT_BYTES,
+            price_usd=job.world.registry.organisation.price_of(p.name),
         )
     if isinstance(outcome, Refused):
         return outcome.stop

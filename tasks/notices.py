@@ -63,7 +63,7 @@ async def _card(world: World, card: Card) -> tuple[str, str]:
     return (
         f"{card.loop}: {plain(card.tool)} {_WHAT[card.kind]}",
         f"{plain(card.why)}\n"
-        f"Cost so far: {usd(card.cost):.4f} USD (computed at list price)\n"
+        f"Cost so far: {usd(card.cost):.4f} USD (computed)\n"
         f"Deadline: {until}\n"
         f"Answer: {link(item.flow_run if item else None)} or `{way_to_answer(card.kind, card.card)}`",
     )
@@ -140,7 +140,7 @@ async def _run(world: World, run: RunRow) -> tuple[str, str]:
     return (
         f"{run.loop}: run {run.run} is over",
         f"{stopped or run.summary or 'nothing found'}\n{ended}\n"
-        f"Cost: {usd(spent):.4f} USD (computed at list price)\n{link(run.flow_run)}",
+        f"Cost: {usd(spent):.4f} USD (computed)\n{link(run.flow_run)}",
     )
 
 

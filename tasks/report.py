@@ -75,11 +75,11 @@ async def _artifact(job: Job, headline: str, outcome: Json) -> None:
     store = job.world.store
     rows = await (store.ledger(item=job.owner) if job.item else store.ledger(run=job.run))
     paid = sum(r.cost or 0 for r in rows)
-    unpriced = sum(r.cost_status == "unpriced" for r in rows)
+    unpriced = sum(r.cost_status in ("unpriced", "undeclared") for r in rows)
     lines = [
         f"## {inline(job.loop.name)}",
         inline(headline),
-        f"Cost: **{usd(paid):.6f} USD**, computed at list price, not reconciled"
+        f"Cost: **{usd(paid):.6f} USD**, computed, not reconciled"
         + (f"; {unpriced} calls without a price" if unpriced else ""),
         *(
             f"- {inline(str(fact))}"

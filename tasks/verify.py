@@ -16,7 +16,7 @@ from governance.parts import Json
 from governance.ports import Candidate, CommandResult, Manifest
 from governance.seats import loop_principal
 from governance.steering import never_delivered, shadowing
-from tasks.desk import base_files, box_spec, manifest_at
+from tasks.desk import base_files, box_spec, box_time, manifest_at
 from tasks.job import Job, current
 from tasks.perform import effect, perform
 from tasks.step import Came, Step, Waiting
@@ -99,6 +99,8 @@ async def _admit(
     goal, workspace = job.loop.goal, job.loop.workspace
     assert goal is not None
     assert workspace is not None
+    # The first verifier of an item prepares the image.
+    limit_s = (goal.verify_minutes + workspace.setup_minutes) * 60
     intent = job.intent(
         step.place,
         "sandbox",
@@ -107,10 +109,9 @@ async def _admit(
         rule="the loop's goal names this verifier",
         args={"command": goal.verify},
         repeatable=True,
-        # The first verifier of an item prepares the image.
-        timeout_s=(goal.verify_minutes + workspace.setup_minutes) * 60,
+        timeout_s=limit_s,
     )
-    return await job.world.edge.local(intent, act)
+    return await job.world.edge.local(intent, act, box=box_time(job, limit_s))
 
 
 def _settled(result: Json, evidence: tuple[Evidence, ...], tree: str | None = None) -> Settlement:

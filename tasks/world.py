@@ -30,7 +30,7 @@ from governance.guardrails import Screen
 from governance.memory import Store
 from governance.parts import short_id
 from governance.ports import Blobs, Connector, Model, Sandbox
-from governance.prices import price_of
+from governance.prices import Book, price_of
 from governance.registry import Registry, load
 
 
@@ -61,7 +61,7 @@ class World:
         self._connectors: dict[str, Connector] = {}
         self._repositories: dict[str, GitRepository] = {}
         self._sandbox: Sandbox | None = None
-        self.edge = Edge(store, now_ms, lambda: self._screen)
+        self.edge = Edge(store, now_ms, lambda: self._screen, book=Book(registry.prices))
 
     def secret(self, value: SecretStr | None) -> str | None:
         """The plain value, from now on screened out of everything."""

@@ -84,7 +84,16 @@ def usage_of(usage: object, model: str) -> Usage:
     if not isinstance(usage, dict):
         raise Untrustworthy("the answer has no usage")
     found = cast(Json, usage)
-    if any(_count(found.get("server_tool_use") or {}, name) for name in _SERVER_TOOLS):
+    for name, ordinary in _ORDINARY.items():
+        if found.get(name) not in (None, *ordinary):
+            raise Untrustworthy(
+                f"the answer was made with {name} {_kind(found[name])}, which has a price of its own that no price "
+                "book here knows"
+            )
+    served = found.get("server_tool_use") or {}
+    if not isinstance(served, dict) or any(
+        _count(cast(Json, served), name) for name in cast(Json, served)
+    ):
         raise Untrustworthy("the provider ran tools of its own, which were not asked for")
     passes = [cast(Json, p) for p in found.get("iterations") or [] if isinstance(p, dict)]
     if not passes:
@@ -93,10 +102,17 @@ def usage_of(usage: object, model: str) -> Usage:
     if others:
         raise Untrustworthy(f"the answer was also worked on by {', '.join(map(repr, others))}")
     each = [_usage(p) for p in passes]
-    return Usage(**{name: sum(getattr(u, name) for u in each) for name in vars(each[0])})
+    total = {name: sum(getattr(u, name) for u in each) for name in vars(each[0])}
+    thought = _count(found.get("output_tokens_details") or {}, "thinking_tokens")
+    return Usage(**{**total, "thinking_tokens": max(total["thinking_tokens"], thought)})
 
 
-_SERVER_TOOLS = ("web_search_requests", "web_fetch_requests")
+_ORDINARY = {
+    "service_tier": ("standard",),
+    "speed": ("standard",),
+    "inference_geo": ("global", "not_available", ""),
+}
+"""What a call was made with where the unit prices hold as they stand: no batch, priority or fast one, none kept in one region."""
 
 
 def _usage(found: Json) -> Usage:

@@ -26,7 +26,10 @@ def wire(body: Json) -> bytes:
 
 def messages_body(request: ModelRequest, cache: Cache) -> Json:
     """The body of POST /v1/messages, without `stream`."""
-    body = {**counted_body(request, cache), "max_tokens": request.max_tokens}
+    # Never the organisation's committed capacity, which is paid for by another price.
+    body = {
+        **counted_body(request, cache), "max_tokens": request.max_tokens, "service_tier": "standard_only",
+    }  # fmt: skip
     who = "/".join(
         request.metadata[part] for part in ("run", "loop", "role") if part in request.metadata
     )

@@ -114,7 +114,9 @@ def _vouch(sql: Sql, lost: _Lost, card: Row) -> Done:
     if costs is None and not row["reserved"]:
         money.settle(sql, row["key"], row["attempt"], Amounts(calls=1), now=lost.now)
         by = {"loop.vouched_by": card["answered_by"], "loop.lost_as": row["error"]}
-        close_try(sql, row, End("done", lost.now, attributes=by, cost=0, cost_status="free"))
+        close_try(
+            sql, row, End("done", lost.now, attributes=by, cost=0, list_cost=0, cost_status="free")
+        )
     return done_row(sql, lost.place.key)
 
 

@@ -109,6 +109,19 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
+        "0010-list-prices-and-rerates",
+        (
+            "ALTER TABLE ledger ADD COLUMN list_cost BIGINT",
+            # Until now every cost was one at list price.
+            "UPDATE ledger SET list_cost = cost WHERE cost IS NOT NULL",
+            "CREATE TABLE rerates (rerate TEXT NOT NULL PRIMARY KEY, at BIGINT NOT NULL, said_by TEXT NOT NULL,"
+            " why TEXT NOT NULL, done_at BIGINT)",
+            "CREATE TABLE rerated (rerate TEXT NOT NULL, key TEXT NOT NULL, attempt BIGINT NOT NULL,"
+            " cost BIGINT, list_cost BIGINT, cost_status TEXT NOT NULL, price TEXT NOT NULL,"
+            " PRIMARY KEY (rerate, key, attempt))",
+        ),
+    ),
+    Migration(
         "0011-reconciled",
         (
             # A day's bill is compared with the calls of that day.

@@ -143,6 +143,18 @@ def cards(sql: Sql, *, item: str | None = None, open_only: bool = True) -> Seque
     return sql.all(f"{chosen}{of_item} ORDER BY c.asked_at, c.card", item=item)
 
 
+def answered(sql: Sql, *, loop: str | None = None, since: int | None = None) -> tuple[int, ...]:
+    """The moments at which people answered cards; not what a deadline, the ledger or a loop said in their place."""
+    of_loop = "" if loop is None else " AND loop = :loop"
+    later = "" if since is None else " AND answered_at >= :since"
+    found = sql.all(
+        "SELECT answered_at FROM cards WHERE answer IS NOT NULL"
+        f" AND answered_by NOT IN ('deadline', 'ledger', 'loop'){of_loop}{later} ORDER BY answered_at",
+        loop=loop, since=since,
+    )  # fmt: skip
+    return tuple(row["answered_at"] for row in found)
+
+
 def expired_cards(sql: Sql, now: int) -> Sequence[Row]:
     """Open cards past their deadline, oldest first."""
     return sql.all(f"{_OPEN} AND c.deadline < :now ORDER BY c.asked_at, c.card", now=now)

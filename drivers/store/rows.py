@@ -123,7 +123,7 @@ def ledger_row(row: Row) -> LedgerRow:
         reserved=row["reserved"], cost=row["cost"], cost_status=row["cost_status"],
         price=json.loads(row["price"]), response_model=row["response_model"], span=row["span"],
         parent_span=row["parent_span"], trace=row["trace"], error=row["error"],
-        attributes=json.loads(row["attributes"]),
+        attributes=json.loads(row["attributes"]), list_cost=row["list_cost"],
     )  # fmt: skip
 
 

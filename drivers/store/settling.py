@@ -32,7 +32,7 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
             status="done" if first else "late", now=settlement.now, error=settlement.error,
             attributes=settlement.attributes, usage=settlement.usage, cost=settlement.cost,
             cost_status=settlement.cost_status, price=settlement.price,
-            response_model=settlement.response_model,
+            response_model=settlement.response_model, list_cost=settlement.list_cost,
         )  # fmt: skip
         close_try(sql, row, end)
         if row["status"] == "unknown":

@@ -13,10 +13,12 @@ from drivers.store import (
     lives,
     lost,
     pages,
+    people,
     raises,
     reconcile,
     recovery,
     reopening,
+    rerating,
     retention,
     settling,
     spending,
@@ -149,5 +151,10 @@ class Transactions:
     kept_house = writing(lost.kept_house, "kept-house")
     housekeepings = reading(lost.housekeepings)
     hand_out_anew = writing(lost.hand_out_anew, "hand-out-anew")
+    answered = reading(people.answered)
+    begin_rerate = writing(rerating.begin, "begin-rerate")
+    put_rerated = writing(rerating.put, "put-rerated")
+    end_rerate = writing(rerating.end, "end-rerate")
+    rerated = reading(rerating.rerated)
     outbox = reading(unsent)
     sent = writing(sent, "sent")

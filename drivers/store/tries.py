@@ -27,13 +27,13 @@ def open_try(sql: Sql, intent: Intent, attempt: int) -> str:
         " send_by, lease, status, started_at, usage, reserved, cost_status, price, span, parent_span,"
         " trace, attributes)"
         " VALUES (:key, :attempt, :run, :owner, :name, :loop, :loop_owner, :team, :agent, :role, :fence,"
-        " :send_by, :lease, 'open', :now, :usage, :reserved, 'open', '{}', :span, :parent, :trace,"
+        " :send_by, :lease, 'open', :now, :usage, :reserved, 'open', :price, :span, :parent, :trace,"
         " :attributes)",
         key=place.key, attempt=attempt, run=place.run, owner=place.owner, name=intent.name,
         loop=by.loop, loop_owner=by.owner, team=by.team, agent=by.agent, role=by.role,
         fence=intent.fence, send_by=intent.send_by, lease=intent.lease, now=intent.now,
         usage=_NO_USAGE_COLUMN, reserved=intent.most.usd or 0, span=span, parent=spans.lane_span(place),
-        trace=spans.trace_id(place.run), attributes=canonical(intent.attributes),
+        trace=spans.trace_id(place.run), price=canonical(intent.price), attributes=canonical(intent.attributes),
     )  # fmt: skip
     return span
 
@@ -68,7 +68,9 @@ class End:
     cost: int | None = None
     cost_status: str = "open"
     price: Json = field(default_factory=dict[str, object])
+    """Empty leaves the one it was reserved at."""
     response_model: str | None = None
+    list_cost: int | None = None
 
 
 def close_try(sql: Sql, row: Row, end: End) -> None:
@@ -81,11 +83,11 @@ def close_try(sql: Sql, row: Row, end: End) -> None:
     sql.run(
         "UPDATE ledger SET seq = :seq, status = :status, ended_at = :now, error = :error,"
         " attributes = :attributes, usage = :usage, cost = :cost, cost_status = :cost_status,"
-        " price = :price, response_model = :model WHERE key = :key AND attempt = :attempt",
+        " list_cost = :list_cost, price = :price, response_model = :model WHERE key = :key AND attempt = :attempt",
         seq=settled["value"], status=end.status, now=end.now, error=end.error,
         attributes=canonical({**json.loads(row["attributes"]), **end.attributes}),
         usage=canonical(vars(end.usage)), cost=end.cost, cost_status=end.cost_status,
-        price=canonical(end.price), model=end.response_model,
+        list_cost=end.list_cost, price=canonical(end.price or json.loads(row["price"])), model=end.response_model,
         key=row["key"], attempt=row["attempt"],
     )  # fmt: skip
     meter.count(sql, row, meter.Ended(end.status, end.now, end.cost, end.cost_status))
@@ -102,4 +104,4 @@ def lose_try(sql: Sql, row: Row, end: End) -> None:
 def clear_try(sql: Sql, row: Row, end: End) -> None:
     """It surely did not happen: its holds are free and it cost nothing."""
     money.release(sql, row["key"], row["attempt"])
-    close_try(sql, row, replace(end, cost=0, cost_status="free"))
+    close_try(sql, row, replace(end, cost=0, list_cost=0, cost_status="free"))

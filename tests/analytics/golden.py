@@ -115,7 +115,7 @@ class Ledger:
         await self.store.done(
             place, admitted.attempt,
             Settlement(
-                now=now, result={"text": SECRET_TEXT}, cost=paid, usage=usage, response_model=model,
+                now=now, result={"text": SECRET_TEXT}, cost=paid, list_cost=paid, usage=usage, response_model=model,
                 cost_status="unpriced" if paid is None else "priced", price=price.as_json() if price else {},
                 attributes={"gen_ai.response.id": f"msg_{place.step}", "gen_ai.response.finish_reasons": ["end_turn"]},
             ),
@@ -156,7 +156,7 @@ class Ledger:
         await self.store.done(
             place, admitted.attempt,
             Settlement(
-                now=now + 700, result={"text": SECRET_TEXT}, cost=0, cost_status="free", price={},
+                now=now + 700, result={"text": SECRET_TEXT}, cost=0, list_cost=0, cost_status="free", price={},
                 evidence=evidence, attributes={"loop.sandbox.seconds": 0.7}, error=error,
             ),
         )  # fmt: skip

@@ -72,7 +72,7 @@ async def test_the_columns_are_those_of_the_contract_and_money_is_decimal(told: 
     for path in (told.lake.day("2026-11-20"), told.lake.root / "spans" / "schema.parquet"):
         found = pq.read_schema(path)
         assert found.equals(SPANS, check_metadata=True)
-        assert found.metadata[b"trace_schema"] == b"1"
+        assert found.metadata[b"trace_schema"] == b"2"
         assert {f.type for f in found if f.name.endswith("_usd") or f.name.endswith("_mtok")} == {
             MONEY
         }

@@ -75,6 +75,6 @@ def test_the_flow_exports_and_publishes_from_the_store_in_the_block(
         "accepted": "1", "USD per accepted": "0.297257",
     }  # fmt: skip
     page = shown["loops-cost-report"]
-    assert page.startswith("## Cost by loop, computed at list price, not reconciled\n")
+    assert page.startswith("## Cost by loop, computed, not reconciled\n")
     assert "| `ticket-triage` | `0.004542` | `2` | `1` | `0` | `0` | `none` |" in page
     assert "1 call whose outcome nobody knows: at most 0.25 USD more." in page

@@ -17,6 +17,8 @@ from governance.errors import StoreError
 from governance.parts import usd
 from governance.records import LedgerRow
 from tests.analytics.golden import Ledger, at, tell_all
+from tests.cli.filled import Filled
+from tests.governance.registry_texts import FILES
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def cost(*args: str) -> Result:
 def test_rows_and_total_are_the_ledgers_in_json_and_csv(ledger: tuple[LedgerRow, ...], by: str):
     exact = usd(sum(row.cost or 0 for row in ledger))
     told = json.loads(cost("--by", by, "--json").stdout)
-    assert told["label"] == "computed at list price, not reconciled"
+    assert told["label"] == "computed, not reconciled"
     assert Decimal(told["total"]["cost_usd"]) == exact > 0
     assert sum(Decimal(row["cost_usd"] or 0) for row in told["rows"]) == exact
     lines = list(csv.DictReader(io.StringIO(cost("--by", by, "--csv").stdout)))
@@ -55,7 +57,7 @@ def test_what_is_printed_adds_up_as_it_is_printed(ledger: tuple[LedgerRow, ...])
 
 def test_the_answer_says_what_it_is_and_what_it_does_not_know(ledger: tuple[LedgerRow, ...]):
     lines = cost().stdout.splitlines()
-    assert lines[0] == "Cost by loop, computed at list price, not reconciled"
+    assert lines[0] == "Cost by loop, computed, not reconciled"
     assert lines[-3:] == [
         "1 call of a model without a price: the total is without what that costs.",
         "1 call whose outcome nobody knows: at most 0.25 USD more.",
@@ -79,7 +81,7 @@ def test_one_loop_since_a_day(ledger: tuple[LedgerRow, ...]):
     assert Decimal(told["total"]["cost_usd"]) == usd(sum(r.cost or 0 for r in asked)) > 0
     assert (told["loop"], told["since"]) == ("night-fix", "2026-11-22")
     assert cost("--loop", "night-fix", "--since", "2026-11-22").stdout.startswith(
-        "Cost of night-fix by loop since 2026-11-22 UTC, computed at list price"
+        "Cost of night-fix by loop since 2026-11-22 UTC, computed, not reconciled"
     )
 
 
@@ -143,3 +145,33 @@ def test_without_a_store_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest
         ),
     ):
         cost()
+
+
+def test_the_time_of_people_is_told_beside_the_total_and_is_in_none(
+    morning: Filled, tmp_path: Path
+):
+    registry = tmp_path / "registry"
+    rate = "people:\n  - {starts: 2020-01-01, hour_usd: 90, card_seconds: 120}\n"
+    for name, text in (FILES | {"prices.yaml": rate}).items():
+        (registry / name).parent.mkdir(parents=True, exist_ok=True)
+        (registry / name).write_text(text)
+    asked = ("cost", "--registry", registry)
+    home = {"LOOPRAIL_HOME": str(tmp_path / "home")}
+    before = json.loads(morning.run(*asked, "--json", **home).stdout)
+    assert before["people"] == {"cards": 0, "undeclared_cards": 0, "seconds": 0, "usd": "0"}
+    morning.run("approve", morning.card, "--yes")
+    after = json.loads(morning.run(*asked, "--json", **home).stdout)
+    assert Decimal(after["people"]["usd"]) == 3
+    assert after["people"]["seconds"] == 120
+    assert after["total"] == before["total"]
+    assert morning.run(*asked, **home).stdout.endswith(
+        "1 card was answered by people: 120 s of their time, 3.00 USD beside the total.\n"
+    )
+    (registry / "prices.yaml").write_text(rate.replace("90", "0"))
+    broken = morning.run(*asked, "--json", **home)
+    assert json.loads(broken.stdout)["people"] is None
+    assert "people's time is left out: the registry has problems" in broken.stderr
+    (registry / "prices.yaml").unlink()
+    assert morning.run(*asked, **home).stdout.endswith(
+        "1 card was answered by people; nobody has declared what their time costs.\n"
+    )

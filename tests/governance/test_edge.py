@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ from governance.effects import (
 from governance.errors import Damaged, Rejected, StoreError, Unavailable, Unknown
 from governance.guardrails import Screen
 from governance.parts import Json, pico
-from governance.prices import cost, input_bound, worst_case
+from governance.prices import Book, BoxTime, Contract, cost, input_bound, worst_case
+from governance.prices.contract import ModelTerms, SandboxRate
 from governance.records import Budget, LedgerRow
 from tests.drivers.store.story import RUN, Story, store_in
 
@@ -119,8 +121,11 @@ class Desk:
 
     async def tool(self, port: FakeConnector, step: int = 0, **told: Any) -> Any:
         labels = told.pop("labels", ())
+        price = told.pop("price_usd", None)
         intent = self.intent(step, kind="tool", **told)
-        return await self.edge.tool(port, "list", intent, labels=labels, timeout_s=9, max_bytes=99)
+        return await self.edge.tool(
+            port, "list", intent, labels=labels, timeout_s=9, max_bytes=99, price_usd=price
+        )
 
     async def rows(self) -> tuple[LedgerRow, ...]:
         return await self.story.store.ledger(run=RUN)
@@ -673,7 +678,7 @@ async def test_a_tools_answer_is_stored_without_our_secrets(desk: Desk) -> None:
     }  # fmt: skip
     assert done.labels == ("untrusted",)
     (row,) = await desk.rows()
-    assert (row.status, row.error, row.cost, row.cost_status) == ("done", "tool_error", 0, "free")
+    assert (row.status, row.error) == ("done", "tool_error")
 
 
 async def test_an_errors_text_is_stored_without_our_secrets(desk: Desk) -> None:
@@ -778,3 +783,98 @@ async def test_an_effects_charges_are_the_edges_and_never_its_askers(desk: Desk)
     await desk.model(FakeModel(answer("fine")), charges=forged, most=Amounts())
     (row,) = await desk.rows()
     assert row.reserved == worst(request())
+
+
+# what costs other than the price list says ------------------------------------------
+
+
+async def test_a_tool_with_a_price_is_reserved_and_settled_like_a_model_call(desk: Desk) -> None:
+    price = Decimal("0.004")
+    await desk.tool(FakeConnector(ToolResult("found")), price_usd=price)
+    budget = await desk.budget()
+    assert (budget.held, budget.spent, budget.unknown) == (0, pico(price), 0)
+    (row,) = await desk.rows()
+    assert (row.cost, row.list_cost, row.reserved, row.cost_status) == (
+        pico(price), pico(price), pico(price), "priced",
+    )  # fmt: skip
+    assert row.price == {"per_call": "0.004", "price_book": "org.yaml"}
+
+
+async def test_a_tool_whose_price_does_not_fit_is_refused_before_it_is_asked(desk: Desk) -> None:
+    port = FakeConnector(ToolResult("found"))
+    refused = await desk.tool(port, price_usd=Decimal("0.02"))
+    assert isinstance(refused, Refused)
+    assert refused.stop.reason == "cost"
+    assert port.asked == []
+
+
+async def test_a_tool_that_was_not_reached_costs_nothing_and_one_that_may_have_been_stays_counted(
+    desk: Desk,
+) -> None:
+    price = Decimal("0.003")
+    with pytest.raises(Unavailable):
+        await desk.tool(FakeConnector(Unavailable("github", "down")), price_usd=price)
+    assert (await desk.budget()).unknown == 0
+    with pytest.raises(Unknown):
+        await desk.tool(FakeConnector(Unknown("github", "lost")), 1, price_usd=price)
+    budget = await desk.budget()
+    assert (budget.held, budget.spent, budget.unknown) == (0, 0, pico(price))
+
+
+async def test_a_price_nobody_declared_is_unknown_and_a_zero_somebody_wrote_is_zero(
+    desk: Desk,
+) -> None:
+    await desk.tool(FakeConnector(ToolResult("a")))
+    await desk.tool(FakeConnector(ToolResult("b")), 1, price_usd=Decimal(0))
+    unsaid, free = await desk.rows()
+    assert (unsaid.cost, unsaid.list_cost, unsaid.cost_status) == (None, None, "undeclared")
+    assert (free.cost, free.list_cost, free.cost_status) == (0, 0, "free")
+
+
+HALF = ModelTerms(model=MODEL, starts=date(1970, 1, 1), discount=Decimal("0.5"))
+BOXES = SandboxRate(
+    starts=date(1970, 1, 1), vcpu_second_usd=Decimal("0.0001"), gib_second_usd=Decimal("0.00002")
+)
+
+
+async def test_a_contract_is_what_is_reserved_and_charged_with_the_list_price_beside_it(
+    desk: Desk,
+) -> None:
+    edge = replace(desk.edge, book=Book(Contract(models=(HALF,))))
+    await edge.model(FakeModel(answer("fine")), request(), desk.intent(), timeout_s=9, capped=True)
+    (row,) = await desk.rows()
+    listed = cost(USED, MODEL, desk.now)
+    assert listed is not None
+    assert row.list_cost == listed
+    assert row.cost == -(-listed // 2)
+    assert row.reserved == -(-worst(request()) // 2)
+    assert (await desk.budget()).spent == row.cost
+    assert "+contract@sha256:" in row.price["price_book"]
+    assert Decimal(row.price["list"]["input"]) == Decimal(row.price["input"]) * 2
+
+
+async def test_a_try_nobody_can_vouch_for_keeps_the_prices_it_was_reserved_at(desk: Desk) -> None:
+    with pytest.raises(Unknown):
+        await desk.model(FakeModel(Unknown("anthropic", "lost")))
+    (row,) = await desk.rows()
+    assert (row.status, row.cost) == ("unknown", None)
+    assert row.price["price_book"].startswith("genai-prices==")
+
+
+@pytest.mark.parametrize(("took_ms", "billed_ms"), [(1_500, 1_500), (90_000, 60_000)])
+async def test_a_box_costs_its_size_for_as_long_as_it_took_and_never_more_than_was_reserved(
+    desk: Desk, took_ms: int, billed_ms: int
+) -> None:
+    edge = replace(desk.edge, book=Book(Contract(sandbox=(BOXES,))))
+
+    async def run() -> Settlement:
+        desk.now += took_ms
+        return Settlement(desk.now, {"text": "ok"}, 0, "free", {})
+
+    box = BoxTime(cpus=1.0, memory_mb=512, limit_ms=60_000)
+    await edge.local(desk.intent(kind="sandbox"), run, box=box)
+    (row,) = await desk.rows()
+    a_second = pico(Decimal("0.00011"))
+    assert (row.cost, row.reserved) == (a_second * billed_ms // 1000, a_second * 60)
+    budget = await desk.budget()
+    assert (budget.held, budget.spent) == (0, row.cost)

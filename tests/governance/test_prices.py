@@ -185,8 +185,9 @@ def test_pricing_needs_no_network_and_importing_it_stays_cheap():
         "def refuse(*a, **k): raise SystemExit('touched the network')\n"
         "socket.socket.connect = refuse\n"
         "import governance.prices as p\n"
+        "from governance.conversation import Usage\n"
         "assert 'genai_prices' not in sys.modules\n"
-        f"print(p.cost(p.Usage(1, 1), 'claude-sonnet-4-6', {NOW}))\n"
+        f"print(p.cost(Usage(1, 1), 'claude-sonnet-4-6', {NOW}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "18000000"

@@ -18,7 +18,9 @@ SELECT
   coalesce(sum(input_tokens), 0)::BIGINT AS input_tokens,
   coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
   known_usd(cost_usd) AS cost_usd,
+  known_usd(list_cost_usd) AS list_cost_usd,
   count(*) FILTER (cost_status = 'unpriced') AS unpriced_calls,
+  count(*) FILTER (cost_status = 'undeclared') AS undeclared_calls,
   count(*) FILTER (cost_status = 'unknown') AS unknown_calls,
   coalesce(sum(reserved_usd) FILTER (cost_status = 'unknown'), 0) AS unknown_usd_at_most
 FROM spend

@@ -27,6 +27,7 @@ SELECT
   coalesce(cache_write_tokens, 0) - coalesce(cache_write_1h_tokens, 0) AS cache_write_5m_tokens,
   coalesce(cache_write_1h_tokens, 0) AS cache_write_1h_tokens,
   cost_usd,
+  list_cost_usd,
   cost_status,
   reserved_usd,
   price_input_mtok,

@@ -213,3 +213,16 @@ def test_statements_stay_clear_of_what_only_sqlite_understands() -> None:
         # The one is SQLite, the other spells a time.
         if module.name not in ("connection.py", "doubts.py"):
             assert not only_sqlite.search(module.read_text()), module.name
+
+
+def test_what_was_paid_before_there_were_contracts_was_the_list_price() -> None:
+    sql = _memory()
+    migrate(sql, sqlite.dialect(), MIGRATIONS[:1])
+    columns = [c.name for c in metadata.tables["ledger"].columns]
+    for attempt, cost in ((1, 7), (2, 0), (3, None)):
+        row = {**dict.fromkeys(columns, 0), "seq": attempt, "attempt": attempt, "cost": cost}
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        sql.run(f"INSERT INTO ledger ({names}) VALUES ({marks})", **row)
+    migrate(sql, sqlite.dialect())
+    found = [(r["cost"], r["list_cost"]) for r in sql.all("SELECT * FROM ledger ORDER BY attempt")]
+    assert found == [(7, 7), (0, 0), (None, None)]

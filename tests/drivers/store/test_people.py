@@ -140,3 +140,13 @@ async def test_nobody_is_asked_about_an_item_that_has_ended(story: Story) -> Non
     card = await story.store.card("c1")
     assert card is not None
     assert card.answer is None
+
+
+async def test_what_people_answered_is_told_apart_from_what_a_deadline_did(story: Story) -> None:
+    await _ask(story, name="c1")
+    await story.store.answer("c1", answer="approve", by="noor", reason="", now=5_000)
+    await _ask(story, story.intent(3, args={"n": 3}, tree=TREE), name="c3", deadline=6_000)
+    await story.store.answer("c3", answer="approve", by="ines", reason="", now=9_000)
+    assert await story.store.answered() == (5_000,)
+    assert await story.store.answered(loop=LOOP, since=5_000) == (5_000,)
+    assert await story.store.answered(loop="other") == await story.store.answered(since=5_001) == ()
