@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ class Account:
     """One row in one SQLite file: a cap, what is held and what is spent, in pico-USD."""
 
     path: Path
+    cap: int
 
     @classmethod
     def opened(cls, path: Path, cap: int) -> "Account":
@@ -43,47 +44,52 @@ class Account:
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("CREATE TABLE money (cap INTEGER, held INTEGER, spent INTEGER)")
             sql.execute("INSERT INTO money VALUES (?, 0, 0)", (cap,))
-        return cls(path)
+        return cls(path, cap)
 
-    def move(self, held: int, spent: int) -> None:
+    async def move(self, held: int, spent: int) -> None:
         """Add to what is held and spent."""
-        self._do(
-            "UPDATE money SET held = held + ?, spent = spent + ? RETURNING 1, 0, 0", held, spent
-        )
-
-    def reserve(self, worst: int) -> bool:
-        """Hold it, or not."""
-        return bool(
-            self._do(
-                "UPDATE money SET held = held + ? WHERE held + spent + ? <= cap RETURNING cap, held, spent",
-                worst, worst,
-            )
+        await self._do(
+            "UPDATE money SET held = held + ?, spent = spent + ? RETURNING cap, held, spent", held, spent
         )  # fmt: skip
 
-    def left(self) -> int:
-        """What is not spent; what is held counts as left."""
-        cap, _, spent = self._do("SELECT cap, held, spent FROM money")
-        return cap - spent
+    async def reserve(self, worst: int) -> bool:
+        """Hold it, or not."""
+        row = await self._do(
+            "UPDATE money SET held = held + ? WHERE held + spent + ? <= cap RETURNING cap, held, spent",
+            worst, worst,
+        )  # fmt: skip
+        return row is not None
 
-    def _do(self, statement: str, *values: int) -> tuple[int, int, int]:
+    async def spent(self) -> int:
+        """What is spent; a call that may have been billed counts at its worst case."""
+        row = await self._do("SELECT cap, held, spent FROM money")
+        assert row is not None
+        return row[2]
+
+    async def _do(self, statement: str, *values: int) -> tuple[int, int, int] | None:
+        # Off the event loop: a caller that waits for the disk must not keep another's answer from being read in time.
+        return await asyncio.to_thread(self._now, statement, values)
+
+    def _now(self, statement: str, values: tuple[int, ...]) -> tuple[int, int, int] | None:
         with closing(sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S)) as sql:
-            return sql.execute(statement, values).fetchone() or ()
+            rows = sql.execute(statement, values).fetchall()
+        return rows[0] if rows else None
 
 
 async def reserve_or_refuse(account: Account, call: Call, send: Callable[[], Any]) -> str:
     """What is held counts as gone, until the call is settled; nobody waits."""
     for _ in range(TRIES):
-        if not account.reserve(call.worst):
-            return "early" if call.worst <= account.left() else "refused"
+        if not await account.reserve(call.worst):
+            return "early" if call.worst <= account.cap - await account.spent() else "refused"
         try:
             paid = await send()
         except Unavailable:
-            account.move(-call.worst, 0)
+            await account.move(-call.worst, 0)
             continue
         except Unknown:
-            account.move(-call.worst, call.worst)
+            await account.move(-call.worst, call.worst)
             continue
-        account.move(-call.worst, paid)
+        await account.move(-call.worst, paid)
         return "served"
     return "given up"
 
@@ -91,13 +97,13 @@ async def reserve_or_refuse(account: Account, call: Call, send: Callable[[], Any
 async def check_then_add(account: Account, _: Call, send: Callable[[], Any]) -> str:
     """Nothing is held: whoever asks while money is left may spend, and tells afterwards what it was."""
     for _ in range(TRIES):
-        if account.left() <= 0:
+        if await account.spent() >= account.cap:
             return "refused"
         try:
             paid = await send()
         except (Unavailable, Unknown):
             continue
-        account.move(0, paid)
+        await account.move(0, paid)
         return "served"
     return "given up"
 
@@ -112,7 +118,7 @@ def act(order: dict[str, Any]) -> None:
 
 async def _act(order: dict[str, Any]) -> None:
     model = AnthropicModel(f"{order['provider']}/{order['run']}", "a-key-of-nobody")
-    account, rival = Account(Path(order["account"])), RIVALS[order["rival"]]
+    account, rival = Account(Path(order["account"]), order["cap"]), RIVALS[order["rival"]]
     told = os.open(order["told"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     async def send(call: Call) -> int:
@@ -131,8 +137,14 @@ async def _act(order: dict[str, Any]) -> None:
 async def _rival(on: Stage, name: str, seed: int) -> Seen:
     told = on.round(seed + 1_000 * (1 + list(RIVALS).index(name)), calls_of=seed)
     account = Account.opened(on.home / f"{told.run}.db", told.cap)
-    more = {"act": "benchmarks.budget:act", "account": str(account.path), "rival": name}
-    return await told.tell_on([{**order, **more} for order in await told.orders()])
+    more = {
+        "act": "benchmarks.budget:act",
+        "account": str(account.path),
+        "cap": told.cap,
+        "rival": name,
+    }
+    seen = await told.tell_on([{**order, **more} for order in await told.orders()])
+    return replace(seen, end=replace(seen.end, spent=await account.spent()))
 
 
 async def _measure(rounds: int, on: Stage) -> dict[str, list[Seen]]:
