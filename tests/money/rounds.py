@@ -303,9 +303,8 @@ def line(seen: Seen) -> str:
             ("highest", seen.highest),
         )
     }  # fmt: skip
-    return (
-        f"{dict(seen.counted)} {share} looks {seen.looks} killed {seen.killed} {seen.seconds:.1f} s"
-    )
+    lost = dict(Counter(row.error for row in seen.rows if row.status == "unknown"))
+    return f"{dict(seen.counted)} {share} unknown {lost} looks {seen.looks} killed {seen.killed} {seen.seconds:.1f} s"
 
 
 def summary(told: list[Seen]) -> str:
@@ -315,8 +314,9 @@ def summary(told: list[Seen]) -> str:
     highest = max(seen.highest / seen.cap for seen in told)
     billed = max(seen.bill / seen.cap for seen in told)
     early = max(seen.early for seen in told)
+    nobody = sum(not seen.counted["served"] for seen in told)
     return (
-        f"{dict(sums)}, at most {early} early in a round, highest {highest:.4f} of the limit in "
+        f"{dict(sums)}, {nobody} rounds served nobody, at most {early} early in a round, highest {highest:.4f} of the limit in "
         f"{sum(seen.looks for seen in told):,} looks, bill at most {billed:.4f} of it, "
         f"{sum(seen.killed for seen in told)} kills, slowest {slowest:.1f} s"
     )
