@@ -23,11 +23,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+_spelling = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+"""Made once: `json.dumps` would make one for every value, and one call spells ten for the ledger."""
+
+
 def canonical(value: object) -> str:
     """The one spelling of a JSON value: sorted keys, no spaces, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _spelling.encode(value)
 
 
 def digest(value: object) -> str:

@@ -141,6 +141,8 @@ def _mismatch(card: Row | None, intent: Intent, args: Body, asked: bool) -> str 
 
 def use_card(sql: Sql, intent: Intent) -> None:
     """The card is spent on this effect, whatever becomes of its tries."""
+    if intent.card is None:
+        return
     card = sql.one("SELECT * FROM cards WHERE card = :card", card=intent.card)
     if card is not None:
         CARDS.change(sql, card, used_by=intent.place.key)

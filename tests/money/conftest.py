@@ -1,0 +1,16 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.money.rounds import Stage, stage
+
+STORES = ("sqlite",)
+
+
+@pytest.fixture(scope="module", params=STORES)
+def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A store of each kind, with a far side and callers."""
+    home: Path = tmp_path_factory.mktemp(request.param)
+    with stage(f"sqlite://{home}/store.db", home) as made:
+        yield made
