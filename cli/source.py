@@ -9,8 +9,9 @@ from typing import TypeVar
 import click
 
 from drivers.registry_files import read_registry
+from governance.examination import examine, load
 from governance.organisation import Organisation
-from governance.registry import Examined, Registry, Texts, examine, load
+from governance.registry import Examined, Registry, Texts
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -26,12 +26,13 @@ from drivers.store import store_at
 from drivers.store.opening import secrets_in
 from drivers.usage_report import AdminApi
 from governance.edge import Edge
+from governance.examination import load
 from governance.guardrails import Screen
 from governance.memory import Store
 from governance.parts import short_id
 from governance.ports import Blobs, Connector, Model, Sandbox
 from governance.prices import Book, price_of
-from governance.registry import Registry, load
+from governance.registry import Registry
 
 
 def now_ms() -> int:

@@ -32,6 +32,11 @@ def put(sql: Sql, wanted: Raising, *, base: int, now: int) -> Raise:
         by=wanted.by, now=now, until=wanted.until,
     )  # fmt: skip
     _move_cap(sql, wanted.budget, wanted.window, wanted.seen, wanted.to)
+    # Whoever raises it has found out why it was stopped.
+    sql.run(
+        "UPDATE budgets SET stopped = NULL WHERE budget = :budget AND period = :period",
+        budget=wanted.budget, period=wanted.window,
+    )  # fmt: skip
     until = "" if wanted.until is None else f" until {wanted.until}"
     note(
         sql, who=wanted.by, what="cap raised", subject=f"{wanted.budget} ({wanted.window})",
@@ -48,6 +53,21 @@ def expire(sql: Sql, now: int) -> tuple[str, ...]:
         "SELECT * FROM raises WHERE until <= :now AND ended_at IS NULL ORDER BY nth", now=now
     )
     return tuple(_end(sql, row, now) for row in over)
+
+
+def rebase(sql: Sql, first: str, last: str, cap: int) -> None:
+    """The cap of every budget from `first` up to `last` is this without any raise; raises above it hold on."""
+    sql.run(
+        "UPDATE raises SET base = :cap WHERE budget >= :first AND budget < :last AND ended_at IS NULL",
+        cap=cap, first=first, last=last,
+    )  # fmt: skip
+    raised = sql.all(
+        "SELECT budget, period, max(cap) AS cap FROM raises WHERE budget >= :first AND budget < :last"
+        " AND ended_at IS NULL GROUP BY budget, period",
+        first=first, last=last,
+    )  # fmt: skip
+    for row in raised:
+        _move_cap(sql, row["budget"], row["period"], cap, max(cap, row["cap"]))
 
 
 def _end(sql: Sql, row: Row, now: int) -> str:
@@ -118,13 +138,9 @@ def _minutes(sql: Sql, item: Row, declared: int, now: int) -> Budget:
 
 
 def _move_cap(sql: Sql, budget: str, window: str, before: int, after: int) -> None:
-    """The cap from one amount to another; one that is another meanwhile stays, and minutes have no row.
-
-    What had stopped the budget is decided with it.
-    """
+    """The cap from one amount to another; one that is another meanwhile stays, and minutes have no row."""
     sql.run(
-        "UPDATE budgets SET cap = :after, stopped = NULL WHERE budget = :budget AND period = :period"
-        " AND cap = :before",
+        "UPDATE budgets SET cap = :after WHERE budget = :budget AND period = :period AND cap = :before",
         after=after, before=before, budget=budget, period=window,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ run, its dispatch, and the page of its loop.
 
 from collections.abc import Sequence
 
-from drivers.store import raises, reading, rows
+from drivers.store import raises, reading, rows, spending
 from drivers.store.anew import hand_out
 from drivers.store.breakers import open_breaker
 from drivers.store.items import FINAL
@@ -66,6 +66,11 @@ def _cap_refuses(sql: Sql, wanted: Raising, before: Row | None) -> str | None:
     known = row if row is not None else before
     cap = known["cap"] if known is not None else wanted.seen
     say = [amount(v, unit) for v in (cap, wanted.seen, wanted.to)]
+    if _rolls(sql, wanted.budget):
+        return (
+            f"{wanted.budget!r} rolls, and its room comes back by itself. Change the rule in registry/budgets.yaml and "
+            "`loops apply`."
+        )
     if cap != wanted.seen:
         return f"the cap of {wanted.budget!r} is {say[0]} {unit} by now, not {say[1]}. Look again."
     if wanted.to <= cap:
@@ -77,6 +82,12 @@ def _cap_refuses(sql: Sql, wanted: Raising, before: Row | None) -> str | None:
             "Name a higher amount."
         )
     return None
+
+
+def _rolls(sql: Sql, budget: str) -> bool:
+    name = budget.removeprefix(RULE).partition("/")[0]
+    ours = budget.startswith(RULE)
+    return ours and any(r.rule.name == name and r.rule.rolls for r in spending.rules(sql))
 
 
 def _awake(sql: Sql, wanted: Raising) -> int:

@@ -79,7 +79,7 @@ def _full(row: Row, charge: Charge, amount: int, held: bool) -> str:
         way_out = "Calls under way hold the rest." if charge.since is None else "It rolls on."
     elif charge.budget.startswith(RULE):
         way_out = (
-            f"Raise it for window {row['period']} with `loops budget raise {charge.budget}`, or change the rule "
+            f"Raise it for {row['period']} with `loops budget raise {charge.budget}`, or change the rule "
             "in registry/budgets.yaml and `loops apply`."
         )
     else:

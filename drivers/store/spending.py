@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from drivers.store import money
+from drivers.store import money, raises
 from drivers.store.pages import note
 from drivers.store.short import Short
 from drivers.store.sql import Sql
@@ -47,10 +47,12 @@ def put_rules(sql: Sql, wanted: Sequence[BudgetRule], *, by: str, now: int) -> N
                 rule=rule.name, body=body, now=now, by=by,
             )  # fmt: skip
             # '0' follows '/': all that begins with the rule's name.
+            first, last = f"{RULE}{rule.name}/", f"{RULE}{rule.name}0"
             sql.run(
                 "UPDATE budgets SET cap = :cap WHERE budget >= :first AND budget < :last",
-                cap=rule.cap, first=f"{RULE}{rule.name}/", last=f"{RULE}{rule.name}0",
+                cap=rule.cap, first=first, last=last,
             )  # fmt: skip
+            raises.rebase(sql, first, last, rule.cap)
             detail = body if was is None else f"{was} to {body}"
             note(
                 sql, who=by, what="budget rule in force", subject=rule.name, detail=detail, now=now

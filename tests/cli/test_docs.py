@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from governance import definition, organisation
+from governance.examination import examine
 from governance.parts import Part
-from governance.registry import Texts, examine
+from governance.registry import Texts
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "loops.md").read_text()

@@ -41,10 +41,10 @@ from demo.processes import Process
 from demo.world import ROOT, DemoWorld
 from drivers.registry_files import read_registry
 from drivers.store import store_at
+from governance.examination import load
 from governance.memory import Store
 from governance.parts import Json, short_id
 from governance.records import ItemRow, LedgerRow, RunRow
-from governance.registry import load
 from tasks.world import now_ms
 from tests.cli.filled import invoke
 

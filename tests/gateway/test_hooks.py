@@ -28,8 +28,8 @@ from drivers.store import open_store
 from drivers.store.store import SqlStore
 from gateway.app import gateway
 from gateway.hooks import Hooks
+from governance.examination import load
 from governance.firing import MAX_PAYLOAD
-from governance.registry import load
 from governance.signatures import sign
 from tasks.world import World
 

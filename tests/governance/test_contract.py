@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.conversation import Usage
+from governance.examination import examine
 from governance.parts import PICO
 from governance.prices import Book, BoxTime, Contract, box_cost, cost, price_of, price_per_call
 from governance.prices.people import peoples_time
-from governance.registry import Examined, Texts, examine
+from governance.registry import Examined, Texts
 from tests.governance.registry_texts import FILES, LOOP, said
 
 SONNET = "claude-sonnet-4-6"

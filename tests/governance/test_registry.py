@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from governance.errors import DefinitionError
+from governance.examination import examine, load
 from governance.pinned import Pinned
-from governance.registry import Registry, Texts, examine, load
+from governance.registry import Registry, Texts
 from tests.governance.registry_texts import FILES, LOOP, ORG, examined, said
 
 PUBLISHED = """\

@@ -14,8 +14,8 @@ from drivers.blobs import DirectoryBlobs
 from drivers.registry_files import read_registry
 from drivers.store import open_store
 from governance.effects import Stop
+from governance.examination import load
 from governance.records import RunRow
-from governance.registry import load
 from tasks.slots import Firing, slot_of
 from tasks.world import World
 from tests.flows.clock import Clock, ms

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from governance.effects import Admitted, Charge, Refused, Stop
+from governance.parts import PICO
 from governance.raises import NotRaised, Raised, Raising, minutes_of
 from governance.records import Budget, ItemRow, RunRow
 from tests.drivers.store.story import LOOP, RUN, Story, settled, usd
+from tests.drivers.store.test_spending import MOST, admitted, in_force, refused, standing
 
 CAP = "run:r1:usd"
 WANTED = Raising(CAP, RUN, seen=100, to=200, why="worth it", by="noor")
@@ -263,3 +265,54 @@ async def test_the_caps_of_an_item_are_its_own_and_its_runs(story: Story) -> Non
         Budget(CAP, RUN, 100, held=90), Budget(minutes_of(story.item), RUN, MINUTE, spent=500),
     )  # fmt: skip
     assert await story.store.in_window(RUN) == known[:3]
+
+
+async def test_a_raise_for_a_day_lets_go_on_what_its_rule_has_stopped_and_outlives_an_apply(
+    story: Story,
+) -> None:
+    name, day = "rule:all/all:usd", "1970-01-01"
+    await in_force(story, {"name": "all", "usd": 5})
+    first = await admitted(story, 0)
+    paid = replace(MOST, usd=3 * PICO, concurrent=0)
+    await story.store.done(story.place(0), first.attempt, replace(settled(), paid=paid))
+    no = await refused(story, 1)
+    assert f"Raise it for {day} with `loops budget raise {name}`" in no.stop.detail
+    await closed(story, no.stop)
+    wanted = Raising(name, day, seen=5 * PICO, to=10 * PICO, why="release", by="noor")
+    got = await story.store.raise_cap(wanted, now=6000)
+    assert isinstance(got, Raised), got
+    assert got.resumed == (story.item,)
+    await in_force(story, {"name": "all", "usd": 7})
+    assert (await standing(story, name, day))[0] == 10 * PICO
+    assert (await story.store.raises_of(name, day))[0].base == 7 * PICO
+    await in_force(story, {"name": "all", "usd": 20})
+    assert (await standing(story, name, day))[0] == 20 * PICO
+
+
+async def test_a_window_that_rolls_is_not_raised(story: Story) -> None:
+    await in_force(story, {"name": "all", "usd": 5, "per": "1h"})
+    await admitted(story, 0)
+    (budget, *_) = await story.store.windows("rule:all/all:usd")
+    wanted = Raising(budget.budget, budget.window, budget.cap, 10 * PICO, "release", "noor")
+    got = await story.store.raise_cap(wanted, now=6000)
+    assert isinstance(got, NotRaised)
+    assert "rolls, and its room comes back by itself" in got.why
+
+
+async def test_whoever_raises_a_budget_that_was_overshot_lets_it_be_drawn_on_again(
+    story: Story,
+) -> None:
+    name, day = "rule:all/all:usd", "1970-01-01"
+    await in_force(story, {"name": "all", "usd": 50})
+    first = await admitted(story, 0)
+    more = replace(MOST, usd=4 * PICO, concurrent=0)
+    await story.store.done(story.place(0), first.attempt, replace(settled(), paid=more))
+    no = await refused(story, 1)
+    assert "is stopped" in no.stop.detail
+    await closed(story, no.stop)
+    wanted = Raising(name, day, seen=50 * PICO, to=60 * PICO, why="the bill was right", by="noor")
+    got = await story.store.raise_cap(wanted, now=6000)
+    assert isinstance(got, Raised)
+    assert got.resumed == (story.item,)
+    await story.claim(flow_run="flow-again", now=7000)
+    await admitted(story, 1, now=7001)
