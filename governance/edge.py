@@ -130,14 +130,16 @@ class Edge:
         """
         contract, began = self.book.contract, intent.now
         if box is not None:
-            intent = settled.reserving(intent, box_cost(contract, began, box, box.limit_ms))
+            intent = settled.reserving(
+                intent, box_cost(contract, began, box, box.limit_ms), Amounts()
+            )
 
-        async def screened(admitted: Intent) -> Settlement:
+        async def screened(_: Intent) -> Settlement:
             started = self.now()
             settlement = await act()
             if box is not None:
                 rated = box_cost(contract, began, box, min(self.now() - started, box.limit_ms))
-                settlement = settled.at(settlement, admitted, rated)
+                settlement = settled.at(settlement, rated)
             return replace(settlement, result=self.screen().json(settlement.result))
 
         return await self._through(intent, screened)

@@ -82,11 +82,6 @@ def item_budgets(loop: Loop, run: str) -> tuple[Budget, ...]:
     return (Budget("item:{item}:steps", run, loop.harness.max_steps),)
 
 
-def usd_charges(place: Place, amount: int) -> tuple[Charge, ...]:
-    """What an effect that is no model call takes from the caps on money."""
-    return (Charge(f"run:{place.run}:usd", place.run, amount),) if amount else ()
-
-
 def own_charges(place: Place, most: Amounts) -> tuple[Charge, ...]:
     """What one model call may take from the caps of its item and its run."""
     run = place.run

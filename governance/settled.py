@@ -4,21 +4,19 @@ from dataclasses import replace
 
 from governance.conversation import Reply, assistant, chain
 from governance.effects import Amounts, Intent, Settlement
-from governance.limits import usd_charges
+from governance.limits import own_charges
 from governance.parts import Json
 from governance.prices import Rated
 
-NOTHING = Amounts()
 
+def reserving(intent: Intent, rated: Rated, most: Amounts) -> Intent:
+    """The intent of an effect that is no model call, and costs no more than this.
 
-def reserving(intent: Intent, rated: Rated, most: Amounts = NOTHING) -> Intent:
-    """The intent of an effect that is no model call, costs no more than this, and takes `most` besides.
-
-    What nobody has declared a price for draws on no money.
+    What nobody has declared a price of is counted by no cap on money.
     """
-    amount = rated.cost or 0
-    charges = usd_charges(intent.place, amount)
-    return replace(intent, charges=charges, most=replace(most, usd=amount), price=rated.price)
+    most = replace(most, usd=rated.cost or 0)
+    charges = tuple(c for c in own_charges(intent.place, most) if c.amount)
+    return replace(intent, charges=charges, most=most, price=rated.price)
 
 
 def of_model(intent: Intent, reply: Reply, rated: Rated, now: int) -> Settlement:
@@ -52,9 +50,9 @@ def of_tool(
         cost=None,
         cost_status="undeclared",
         price={},
-        paid=Amounts(calls=1),
         head=intent.head,
         labels=labels,
+        paid=Amounts(calls=1),
         error="tool_error" if result["is_error"] else None,
     )
     return at(plain, rated)

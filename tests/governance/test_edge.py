@@ -841,7 +841,7 @@ async def test_a_contract_is_what_is_reserved_and_charged_with_the_list_price_be
     desk: Desk,
 ) -> None:
     edge = replace(desk.edge, book=Book(Contract(models=(HALF,))))
-    await edge.model(FakeModel(answer("fine")), request(), desk.intent(), timeout_s=9, capped=True)
+    await edge.model(FakeModel(answer("fine")), request(), desk.intent(), timeout_s=9)
     (row,) = await desk.rows()
     listed = cost(USED, MODEL, desk.now)
     assert listed is not None
