@@ -66,7 +66,7 @@ class View:
 )
 @click.option("--loop", metavar="NAME", help="Of this loop only.")
 @click.option(
-    "--days", type=click.IntRange(1, 366), default=1, show_default=True,
+    "--days", type=click.IntRange(1, 31), default=1, show_default=True,
     help="Count what was settled today, or on so many UTC days with today.",
 )  # fmt: skip
 @click.option(

@@ -13,6 +13,8 @@ SLICES = 20
 """A rolling window is counted in so many slices; one more is looked at, so that no window ever holds too much."""
 RULE = "rule:"
 """How the names of their budgets begin."""
+SLICE = 15
+"""Digits of a slice's name, the moment it begins."""
 NOW = "now"
 """The window of calls at one moment."""
 
@@ -94,7 +96,7 @@ def period(rule: BudgetRule, run: str, now: int) -> tuple[str, str | None]:
 
 def _slice(began: int) -> str:
     # Of one length, so that names are ordered as moments are.
-    return f"{began:015d}"
+    return f"{began:0{SLICE}d}"
 
 
 def ends(rule: BudgetRule, now: int) -> int | None:

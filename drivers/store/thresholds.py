@@ -21,7 +21,7 @@ from governance.alerts import (
 )
 from governance.approvals import moment
 from governance.budgets import BudgetRule
-from governance.draws import RULE, period
+from governance.draws import RULE, SLICE, period
 from governance.parts import Json
 
 NEVER = -1
@@ -30,6 +30,8 @@ NEVER = -1
 
 def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
     """`budget` as it stands after `more` of it was settled or became unknown: is a share of it passed?"""
+    if _of_one_percent(budget, more) and not _rolls(budget):
+        return
     rule = _rule_of(sql, budget["budget"])
     shares = shares_of(budget["budget"]) if rule is None else rule.shares
     if not shares:
@@ -39,6 +41,17 @@ def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
     share = crossed(shares, budget["cap"], after - more, after)
     if share is not None:
         _tell(sql, f"share-{share}", standing, {"kind": "share", "share": share, "at": now})
+
+
+def _of_one_percent(budget: Row, more: int) -> bool:
+    """Most settlings: they come to no other whole percent, so no share is passed, whatever the rule says."""
+    after, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
+    return after * 100 // cap == (after - more) * 100 // cap
+
+
+def _rolls(budget: Row) -> bool:
+    """Whether it is a slice of a window that rolls: then how much counts stands in other slices as well."""
+    return len(budget["period"]) == SLICE and budget["period"].isdecimal()
 
 
 def refused(sql: Sql, budget: Row, *, asked: int, key: str, now: int) -> None:
