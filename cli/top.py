@@ -81,8 +81,8 @@ def top(
     """Show what is held, settled, unknown and left, and what is spent per minute.
 
     By organisation, team, user (the owner), loop, agent, model and run, with the budgets of open runs and of
-    rules; live until you press Ctrl+C, never more than an interval behind. SETTLED and UNKNOWN count
-    from midnight UTC, HELD and UNDER WAY are now. A budget counts its whole window.
+    rules; live until you press Ctrl+C. SETTLED and UNKNOWN count from midnight UTC, HELD and UNDER WAY
+    are now. A budget counts its whole window.
 
     Only the store is read. With --json each look is one line.
     """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def test_it_sees_within_its_interval_what_another_process_has_settled(
         assert time.time() - at < 5
         watching.send_signal(signal.SIGINT)
         assert watching.wait(20) == 0
+
+
+def test_in_a_terminal_it_stays_says_its_age_and_ends_with_ctrl_c(morning: Filled) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "top", "--days", "2", "--by", "loop"], cwd=ROOT, stdout=theirs,
+        stdin=theirs, env={**os.environ, **morning.environment, "TERM": "xterm", "COLUMNS": "200"},
+    ) as watching:  # fmt: skip
+        os.close(theirs)
+        shown = ""
+        while shown.count(" s old") < 2:
+            shown += os.read(ours, 4096).decode()
+        assert "triage" in shown
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 0
+    os.close(ours)
 
 
 _SPEND = """
