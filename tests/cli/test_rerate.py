@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from drivers.store.sqlite import SqliteStore
+from drivers.store.store import SqlStore
 
 from cli.main import cli as loops
 from drivers.store import store_at
@@ -41,17 +41,17 @@ def registry(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlStore:
     url, blobs = f"sqlite://{tmp_path}/store.db", str(tmp_path / "blobs")
     monkeypatch.setenv("LOOPRAIL_STORE_URL", url)
     monkeypatch.setenv("LOOPRAIL_BLOBS", blobs)
     opened = store_at(url, blobs)
-    assert isinstance(opened, SqliteStore)
+    assert isinstance(opened, SqlStore)
     return opened
 
 
 @pytest.fixture
-def ledger(store: SqliteStore) -> tuple[LedgerRow, ...]:
+def ledger(store: SqlStore) -> tuple[LedgerRow, ...]:
     return asyncio.run(tell_all(store))
 
 
@@ -61,12 +61,12 @@ def rerate(registry: Path, *args: str) -> Result:
     )
 
 
-def whole(store: SqliteStore) -> tuple[LedgerRow, ...]:
+def whole(store: SqlStore) -> tuple[LedgerRow, ...]:
     return asyncio.run(store.ledger(after_seq=0))
 
 
 def test_it_shows_by_model_what_was_and_what_would_be_and_writes_nothing_when_asked_so(
-    ledger: tuple[LedgerRow, ...], store: SqliteStore, registry: Path
+    ledger: tuple[LedgerRow, ...], store: SqlStore, registry: Path
 ):
     told = json.loads(rerate(registry, "--dry-run", "--json").stdout)
     assert told["rerate"] is None
@@ -83,7 +83,7 @@ def test_it_shows_by_model_what_was_and_what_would_be_and_writes_nothing_when_as
 
 
 def test_it_stands_beside_the_ledger_with_who_and_why_and_changes_no_row(
-    ledger: tuple[LedgerRow, ...], store: SqliteStore, registry: Path
+    ledger: tuple[LedgerRow, ...], store: SqlStore, registry: Path
 ):
     for n in (1, 2):
         done = rerate(registry, "--why", "a discount was missing", "--as", "noor", "--json")
@@ -117,7 +117,7 @@ def test_without_a_reason_nothing_is_put_on_record(ledger: tuple[LedgerRow, ...]
 
 
 def test_one_that_was_interrupted_is_not_taken_for_whole(
-    ledger: tuple[LedgerRow, ...], store: SqliteStore
+    ledger: tuple[LedgerRow, ...], store: SqlStore
 ):
     named = asyncio.run(store.begin_rerate(by="noor", why="x", about="all", now=1))
     with pytest.raises(StoreError, match="never finished"):
