@@ -89,12 +89,6 @@ class Cluster:
         told(self.url, f"CREATE DATABASE {name} TEMPLATE {of}")
         return self.database(name)
 
-    def copy(self, url: str) -> str:
-        """The URL of a copy of a database that nobody has open."""
-        name = f"d{next(_numbers)}"
-        told(self.url, f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}")
-        return self.database(name)
-
     def empty(self, url: str) -> None:
         """Leave a store's tables as they were on its first day."""
         tables = ", ".join(
@@ -104,8 +98,8 @@ class Cluster:
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'looprail' AND tablename <> 'migrations'",
             )
         )
-        told(url, f"TRUNCATE {tables} RESTART IDENTITY")
-        told(url, "INSERT INTO counters (name, value) VALUES ('settled', 0)")
+        first = "INSERT INTO counters (name, value) VALUES ('settled', 0)"
+        told_all(url, f"TRUNCATE {tables} RESTART IDENTITY", first)
 
 
 @contextmanager
@@ -133,12 +127,17 @@ class OnServer:
 
 
 def told(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """The rows that a statement gives."""
+    return told_all(url, statement)[0]
+
+
+def told_all(url: str, *statements: str) -> list[list[tuple[Any, ...]]]:
     """What a program of somebody else's is told; a test may be inside an event loop."""
 
-    async def ask() -> list[tuple[Any, ...]]:
+    async def ask() -> list[list[tuple[Any, ...]]]:
         connection = await asyncpg.connect(url, server_settings={"search_path": "looprail"})
         try:
-            return [tuple(row) for row in await connection.fetch(statement)]
+            return [[tuple(row) for row in await connection.fetch(one)] for one in statements]
         finally:
             await connection.close()
 
