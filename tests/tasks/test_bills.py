@@ -33,6 +33,10 @@ ROOT = Path(__file__).parents[2]
 ADMIN = "sk-ant-admin-canary-91f2"
 HOUR = 3_600_000
 LATER = 3 * 24 * HOUR
+POINTS = (
+    "after-intend", "before-model-send", "after-model-reply", "before-done", "after-done", "after-fail", "", "", "",
+)  # fmt: skip
+"""Where a caller is killed: at a point between T4 and T5, or (empty) whenever it happens to be."""
 USD, TOKENS = ("run:r1:usd", RUN), ("run:r1:tokens", RUN)
 
 
@@ -76,20 +80,22 @@ def told(*lines: tuple[str, date, Billed], tokens: bool = True) -> Report:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_killed_between_t4_and_t5_again_and_again_then_reconciled_with_the_far_sides_bill(
     story: Story, tmp_path: Path, far_side: str
 ) -> None:
     before = talk(far_side, "/_bill")
-    for n in range(6):
+    for n, point in enumerate(POINTS):
         fates = [{"path": "/v1/messages", "kind": kind} for kind in ("malformed", "truncated")]
         talk(far_side, "/_faults", fates, "POST")
-        child = await _caller(tmp_path, story.item, f"p{n}", far_side)
+        child = await _caller(tmp_path, story.item, f"p{n}", far_side, point)
         assert child.stdout is not None
         for _ in range(random.randint(3, 12)):
-            await asyncio.wait_for(child.stdout.readline(), 20)
-        await asyncio.sleep(random.uniform(0, 0.03))
-        os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+            await asyncio.wait_for(child.stdout.readline(), 60)
+        if not point:
+            await asyncio.sleep(random.uniform(0, 0.03))
+            os.killpg(child.pid, signal.SIGKILL)
+        assert await asyncio.wait_for(child.wait(), 60) == -signal.SIGKILL
     await asyncio.sleep(0.1)
     await story.store.sweep(now_ms() + 60_000)
     bill = talk(far_side, "/_bill")["cost_pico_usd"] - before.get("cost_pico_usd", 0)
@@ -121,10 +127,13 @@ async def _rows(story: Story) -> Any:
     return await story.store.ledger(run=RUN)
 
 
-async def _caller(directory: Path, item: str, lane: str, url: str) -> Process:
+async def _caller(directory: Path, item: str, lane: str, url: str, point: str) -> Process:
+    # Two calls of each caller fail, at once.
+    nth = random.randint(1, 2) if point == "after-fail" else random.randint(3, 12)
+    doom = {"LOOPRAIL_CRASH": f"{point}:{nth}"} if point else {}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.tasks.caller", str(directory), item, lane, url, KEY,
-        stdout=PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        stdout=PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **doom}, start_new_session=True,
     )  # fmt: skip
 
 
