@@ -17,8 +17,8 @@ from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
 from drivers.store.connection import FileLock
 from governance.conversation import EMPTY_HEAD, Usage
-from governance.effects import Admitted, Intent, Place, Principal, Settlement
-from governance.limits import model_charges
+from governance.effects import Admitted, Amounts, Intent, Place, Principal, Settlement
+from governance.limits import own_charges
 from governance.parts import PICO, digest
 
 LOOP = "triage"
@@ -83,6 +83,10 @@ class Timed:
     cpu_s: float
 
 
+MOST = Amounts(WORST, 40_000, steps=1, calls=1, concurrent=1)
+TOOK = Amounts(PAID, USAGE.total, steps=1, calls=1)
+
+
 def place_of(told: Told, n: int) -> Place:
     """The n-th call's place: steps with a constant number of digits, as keys are compared as text."""
     return Place(told.run, told.item, 1, "lead", 100_000 + n, 0)
@@ -105,13 +109,13 @@ async def _one(store: Any, place: Place, fence: int) -> tuple[float, float]:
     intent = Intent(
         place=place, kind="model", name="claude-sonnet-4-6", principal=BY,
         rule="the loop names this model", head=EMPTY_HEAD, args={}, fence=fence, now=now,
-        send_by=now + 60_000, lease=now + 600_000, repeatable=True, reserved=WORST,
-        charges=model_charges(place, cost=WORST, tokens=40_000),
+        send_by=now + 60_000, lease=now + 600_000, repeatable=True, most=MOST,
+        charges=own_charges(place, MOST),
         attributes={"gen_ai.request.model": "claude-sonnet-4-6", "gen_ai.request.max_tokens": 8192},
     )  # fmt: skip
     settlement = Settlement(
         now=now, result=RESULT, cost=PAID, cost_status="priced", price=PRICE, usage=USAGE,
-        charges=model_charges(place, cost=PAID, tokens=USAGE.total), head=EMPTY_HEAD,
+        paid=TOOK, head=EMPTY_HEAD,
         response_model="claude-sonnet-4-6", attributes={"gen_ai.response.id": "msg_1"},
     )  # fmt: skip
     began = time.perf_counter()
@@ -156,8 +160,7 @@ def _write(sql: sqlite3.Connection, statements: tuple[str, ...], row: dict[str, 
 def _row(told: Told, place: Place) -> dict[str, Any]:
     """What the statements need, spelled as long as the store spells it."""
     now, seal = time.time_ns() // 1_000_000, digest(place.key)
-    charges = model_charges(place, cost=WORST, tokens=40_000)
-    paid = model_charges(place, cost=PAID, tokens=USAGE.total)
+    charges, paid = own_charges(place, MOST), own_charges(place, TOOK)
     return {
         "key": place.key, "run": told.run, "item": told.item, "step": place.step, "now": now, "seal": seal,
         "head": EMPTY_HEAD, "span": seal[7:23], "trace": seal[7:39], "later": now + 600_000,

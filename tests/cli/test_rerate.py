@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from drivers.store.store import SqlStore
 
 from cli.main import cli as loops
 from drivers.store import store_at
+from drivers.store.store import SqlStore
 from governance.errors import StoreError
 from governance.parts import usd
 from governance.records import LedgerRow

@@ -79,7 +79,7 @@ class Crew:
             try:
                 came = await self.edge.model(
                     self.model, call.request, self._intent(item, taken.item.fence),
-                    timeout_s=TIMEOUT_S, capped=True,
+                    timeout_s=TIMEOUT_S,
                 )  # fmt: skip
             except (Unavailable, Unknown):
                 continue

@@ -12,7 +12,7 @@ from drivers.store import effects, housekeeping, items, runs, settling
 from drivers.store.bodies import Body
 from drivers.store.connection import SqliteSql
 from drivers.store.migrations import migrate
-from governance.effects import Admitted, Charge, Intent, Place, Principal, Settlement
+from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
 from governance.errors import StoreError
 from governance.parts import digest, short_id
 from governance.records import Budget, Finding
@@ -72,7 +72,7 @@ class Bill(RuleBasedStateMachine):
             place=self._place(step), kind="model", name="m", principal=BY, rule="r",
             head=digest(""), args={}, fence=self.fence, now=self.now, send_by=self.now + 5,
             lease=self.now + lease, repeatable=True, charges=(Charge(BUDGET, RUN, worst),),
-            reserved=worst,
+            most=Amounts(usd=worst),
         )  # fmt: skip
         room = CAP - self._column("spent") - self._column("unknown") - self._column("held")
         self.sql.run("SAVEPOINT s")
@@ -99,9 +99,7 @@ class Bill(RuleBasedStateMachine):
         step, attempt = pick.draw(st.sampled_from(self._billed()))
         self.now += 1
         paid = self.tries[step, attempt].billed or 0
-        settlement = Settlement(
-            self.now, {}, paid, "priced", {}, charges=(Charge(BUDGET, RUN, paid),)
-        )
+        settlement = Settlement(self.now, {}, paid, "priced", {}, paid=Amounts(usd=paid))
         settling.done(self.sql, self._place(step), attempt, settlement, ARGS)
         assert self._charge(step, attempt) == ("spent", paid)
 
