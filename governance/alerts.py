@@ -1,7 +1,8 @@
 """What about money is worth telling people, and in which words?
 
-What is an alert: a share of a budget that is spent for good, a call that was refused for it, a run far dearer than its loop's past. What is held is none, since most of it comes back; nor is a
-budget that one item has for itself, since its run's report says how it ended.
+What is an alert: a share of a budget that is spent for good, a call that was refused for it, a run far dearer than its
+loop's past, a call that took more than it could. What is held is none, since most of it comes back; nor is a budget that
+one item has for itself, since its run's report says how it ended.
 """
 
 from collections.abc import Sequence
@@ -75,6 +76,8 @@ def said(alert: Json) -> tuple[str, str] | None:
             return _refused(alert)
         case "spike":
             return _spike(alert)
+        case "overshoot":
+            return _overshoot(alert)
         case _:
             return None
 
@@ -113,6 +116,18 @@ def _spike(alert: Json) -> tuple[str, str]:
         f"It came to {amount(alert['cost'], 'usd')}; the middle of the {alert['past']:,} runs before it is "
         f"{amount(alert['middle'], 'usd')}, the dearest {amount(alert['dearest'], 'usd')} (computed at list price).\n"
         f"Noticed {moment(alert['at'])}. Look: `loops top`, `loops trace {plain(str(alert['run']))}`",
+    )
+
+
+def _overshoot(alert: Json) -> tuple[str, str]:
+    unit, key = unit_of(str(alert["budget"])), str(alert["key"])
+    over = amount(alert["paid"] - alert["held"], unit)
+    return (
+        f"{named(str(alert['budget']))} is stopped: a call took {over} more than it could",
+        f"Call {plain(key)} took {amount(alert['paid'], unit)}; {amount(alert['held'], unit)} was the most that was "
+        f"reserved for it.\nNothing more is drawn on budget {plain(str(alert['budget']))} in window "
+        f"{plain(str(alert['window']))}: our bound is wrong, or the bill is.\n"
+        f"Look: `loops trace {plain(key.partition('-')[0])}`",
     )
 
 

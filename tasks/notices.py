@@ -37,8 +37,6 @@ async def _words(world: World, due: Outgoing) -> tuple[str, str] | None:
         return await _card(world, card) if card else None
     if due.payload.get("kind") == "lost":
         return _lost(str(due.payload["told"]))
-    if due.payload.get("kind") == "overshoot":
-        return _overshot(due.payload)
     if due.payload.get("kind") == "bill":
         return _bill(str(due.payload["subject"]), json.loads(str(due.payload["told"])))
     if due.payload.get("kind") == "breaker":
@@ -87,23 +85,6 @@ def _lost(told: str) -> tuple[str, str]:
         f"It knows none of the last housekeepings on record: {told}.\n"
         "What waited for people is asked once more; answers that were only in Prefect's forms are gone.\n"
         "Whoever paused schedules in Prefect has to do so again.",
-    )
-
-
-def _overshot(told: Json) -> tuple[str, str]:
-    budget, window = str(told["budget"]), str(told["window"])
-
-    def say(amount: object) -> str:
-        return (
-            f"{usd(int(str(amount))):.6f} USD" if budget.endswith(":usd") else f"{amount:,} tokens"
-        )
-
-    over = int(told["paid"]) - int(told["held"])
-    return (
-        f"{plain(budget)} is stopped: a call took {say(over)} more than it could",
-        f"Call {told['key']} took {say(told['paid'])}; at most {say(told['held'])} was reserved for it.\n"
-        f"Nothing more is drawn on this budget in window {plain(window)}: our bound is wrong, or the bill is.\n"
-        f"Look: `loops trace {str(told['key']).partition('-')[0]}`",
     )
 
 

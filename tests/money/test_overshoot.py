@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from governance.alerts import said
+from governance.parts import usd
 from tests.money.calls import draw
 from tests.money.rounds import Round, Seen, Stage
 
@@ -28,3 +30,18 @@ async def test_what_was_billed_past_the_margin_is_booked_in_full_and_nothing_mor
     assert seen.end.spent == seen.bill > 10 * seen.cap
     (row,) = seen.rows
     assert row.cost == seen.bill > row.reserved
+
+
+async def test_a_bill_past_the_margin_stops_the_principal_and_one_alert_names_the_overshoot(
+    on: Stage,
+) -> None:
+    seen = await _past_the_margin(on, 30_001)
+    (row,) = seen.rows
+    budget = "run:r30001:usd"
+    told = [o.payload for o in await on.store.outbox(limit=10**6) if o.kind == "notice"]
+    (alert,) = [t for t in told if t.get("kind") == "overshoot" and t["budget"] == budget]
+    over = (row.cost or 0) - row.reserved
+    assert alert["paid"] - alert["held"] == over > 0
+    words = said(alert)
+    assert words is not None
+    assert f"run r30001 is stopped: a call took {usd(over):,.4f} USD more" in words[0]
