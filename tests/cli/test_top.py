@@ -12,6 +12,11 @@ from decimal import Decimal
 from tests.cli.filled import ROOT, Filled
 
 
+def hears_ctrl_c() -> None:
+    """As a shell starts it in front; what runs in the background is deaf to it, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_json_says_who_spent_what_with_every_digit_and_adds_up(morning: Filled) -> None:
     told = morning.json("top", "--once", "--days", 2)
     total = Decimal(told["total"]["settled_usd"])
@@ -54,6 +59,7 @@ def test_it_sees_within_its_interval_what_another_process_has_settled(
     with subprocess.Popen(
         [sys.executable, "-m", "cli.main", "top", "--json", "--interval", "0.3", "--days", "2"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, **morning.environment},
+        preexec_fn=hears_ctrl_c,
     ) as watching:  # fmt: skip
         assert watching.stdout is not None
         first = json.loads(watching.stdout.readline())
@@ -77,6 +83,7 @@ def test_in_a_terminal_it_stays_says_its_age_and_ends_with_ctrl_c(morning: Fille
     with subprocess.Popen(
         [sys.executable, "-m", "cli.main", "top", "--days", "2", "--by", "loop"], cwd=ROOT, stdout=theirs,
         stdin=theirs, env={**os.environ, **morning.environment, "TERM": "xterm", "COLUMNS": "200"},
+        preexec_fn=hears_ctrl_c,
     ) as watching:  # fmt: skip
         os.close(theirs)
         shown = ""
