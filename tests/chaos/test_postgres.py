@@ -116,7 +116,7 @@ async def test_one_that_stands_still_inside_a_transaction_on_postgres_holds_the_
     rows = place.rows()
     (row,) = rows["ledger"]
     assert "done" in row
-    assert ("run:r1:usd", "r1", 500, 0, 30, 0) in rows["budgets"]
+    assert ("run:r1:usd", "r1", 500, 0, 30, 0, None) in rows["budgets"]
 
 
 async def test_one_that_is_killed_inside_a_transaction_on_postgres_leaves_no_lock(
@@ -132,7 +132,7 @@ async def test_one_that_is_killed_inside_a_transaction_on_postgres_leaves_no_loc
     killed.append("in-commit")
     rows = place.rows()
     assert "open" in rows["ledger"][0], "nothing of it was written"
-    assert ("run:r1:usd", "r1", 500, 40, 0, 0) in rows["budgets"]
+    assert ("run:r1:usd", "r1", 500, 40, 0, 0, None) in rows["budgets"]
     assert told(place.url, held) == []
 
 

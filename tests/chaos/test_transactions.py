@@ -108,7 +108,7 @@ async def test_one_that_stands_still_inside_a_transaction_holds_the_others_up_an
     rows = rows_of(place)
     (row,) = rows["ledger"]
     assert "done" in row
-    assert ("run:r1:usd", "r1", 500, 0, 30, 0) in rows["budgets"]
+    assert ("run:r1:usd", "r1", 500, 0, 30, 0, None) in rows["budgets"]
 
 
 async def test_one_that_is_killed_inside_a_transaction_lets_those_who_wait_in_at_once(
@@ -122,7 +122,7 @@ async def test_one_that_is_killed_inside_a_transaction_lets_those_who_wait_in_at
     killed.append("in-commit")
     rows = rows_of(place)
     assert "open" in rows["ledger"][0], "nothing of it was written"
-    assert ("run:r1:usd", "r1", 500, 40, 0, 0) in rows["budgets"]
+    assert ("run:r1:usd", "r1", 500, 40, 0, 0, None) in rows["budgets"]
 
 
 async def test_a_program_that_knows_nothing_of_our_lock_is_waited_for(
