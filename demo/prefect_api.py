@@ -63,6 +63,10 @@ class PrefectApi:
         """Send a form; Prefect's verdict is in `status`, never in the HTTP code."""
         return self._post(f"/flow_runs/{flow_run}/resume", {"run_input": run_input})
 
+    def write_ahead(self, deployment: str, runs: int) -> None:
+        """Have the scheduler write so many runs of a deployment (its id) ahead, more than it does by itself."""
+        self._post(f"/deployments/{deployment}/schedule", {"min_runs": runs, "max_runs": runs})
+
     def cancel(self, flow_run: str) -> dict[str, Any]:
         """Press Cancel."""
         body = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": False}

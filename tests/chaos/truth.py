@@ -94,11 +94,11 @@ class Truth:
             )
 
     def ledger(self) -> tuple[int, int]:
-        """What is settled, and the most that what is open or unknown may come to."""
+        """What is settled of the provider's, and the most that what is open or unknown may come to."""
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30) as db:
             rows = db.execute(
-                "SELECT status IN ('open', 'unknown'), sum(coalesce(cost, 0)), sum(reserved)"
-                " FROM ledger GROUP BY 1"
+                "SELECT l.status IN ('open', 'unknown'), sum(coalesce(l.cost, 0)), sum(l.reserved)"
+                " FROM ledger l JOIN journal j ON j.key = l.key WHERE j.kind = 'model' GROUP BY 1"
             ).fetchall()
         db.close()
         return sum(r[1] for r in rows), sum(r[2] for r in rows if r[0])

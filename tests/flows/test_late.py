@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 import yaml
 from prefect import get_client
@@ -68,13 +67,7 @@ class Watch:
                 schedules=[DeploymentScheduleCreate(schedule=line, active=True, slug="slot")],
             )  # fmt: skip
 
-        # Prefect's scheduler, asked for more at once than it writes ahead by itself.
-        asked = httpx.post(
-            f"{self.bench.api_url}/deployments/{self.deployment}/schedule",
-            json={"min_runs": 20, "max_runs": 20}, timeout=60,
-            auth=httpx.BasicAuth(*self.bench.keys.prefect.split(":", 1)),
-        )  # fmt: skip
-        asked.raise_for_status()
+        self.bench.api.write_ahead(str(self.deployment), 20)
         self.firings = [r for r in await self.flow_runs() if r.auto_scheduled]
         assert len(self.firings) >= 20
         return self

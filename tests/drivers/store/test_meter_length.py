@@ -21,6 +21,7 @@ PARTIAL = ("ledger_open", "runs_open")
 """Indexes of the rows that are open: to go over one of them is to go over what is under way."""
 
 
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
 async def test_no_part_of_a_reading_goes_over_a_whole_table(story: Story, tmp_path: Path) -> None:
     """Asked of the planner, statement by statement."""
     await story.store.put_rules(RULES, by="noor", now=1)
@@ -49,6 +50,7 @@ async def test_no_part_of_a_reading_goes_over_a_whole_table(story: Story, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
 async def test_at_three_hundred_thousand_tries_a_reading_takes_no_longer(
     story: Story, tmp_path: Path
 ) -> None:
