@@ -1,6 +1,8 @@
 """The flow compares the ledger with the provider's own report, resolves what is unknown, and shows the rest."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -38,8 +40,15 @@ async def three_days_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> str
     with bench.settings():
         state = await cast(Any, reconcile)(return_state=True)
     assert state.is_completed()
-    (run,) = bench.api.task_runs(str(state.state_details.flow_run_id))
-    return run["state"]["message"]
+    flow_run = str(state.state_details.flow_run_id)
+    until = time.monotonic() + 60
+    while True:
+        # Prefect writes what a task run came to a moment after it has ended.
+        (run,) = bench.api.task_runs(flow_run)
+        if run["state"] is not None and run["state"]["type"] == "COMPLETED":
+            return str(run["state"]["message"])
+        assert time.monotonic() < until, run
+        await asyncio.sleep(0.2)
 
 
 def strangers_call(bench: Bench) -> None:
