@@ -16,8 +16,9 @@ from typing import Any
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
 from drivers.store.connection import FileLock
+from governance.charges import Amounts
 from governance.conversation import EMPTY_HEAD, Usage
-from governance.effects import Admitted, Amounts, Intent, Place, Principal, Settlement
+from governance.effects import Admitted, Intent, Place, Principal, Settlement
 from governance.limits import own_charges
 from governance.parts import PICO, digest
 

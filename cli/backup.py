@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from cli.names import claimed
 from cli.source import json_option
 from cli.store import named_store
-from cli.words import now_ms, stamp
+from cli.words import moment_of, now_ms, stamp
 from drivers.backup import checked, put_back, put_back_by_others, take
 from drivers.store.restored import Marked
 from governance.approvals import moment
@@ -41,15 +40,11 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> int | Non
     """A time with its offset, in Unix milliseconds; not one to come."""
     if value is None:
         return None
-    try:
-        said = datetime.fromisoformat(value)
-    except ValueError:
-        said = None
-    if said is None or said.tzinfo is None:
+    taken_at = moment_of(value)
+    if taken_at is None:
         raise click.BadParameter(
             f"{value!r} is no time with its offset, such as 2026-06-02T02:14:00Z"
         )
-    taken_at = int(said.timestamp() * 1000)
     if taken_at > now_ms():
         raise click.BadParameter(f"{value!r} is still to come")
     return taken_at

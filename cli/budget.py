@@ -17,10 +17,10 @@ from cli.raises import (
     budget_json,
     caps_of_item,
     caps_of_run,
+    end_of,
     find_budget,
     line,
     look_at,
-    moment_of,
     raise_json,
 )
 from cli.source import json_option
@@ -28,8 +28,9 @@ from cli.store import open_cli_store
 from cli.waking import hand_out
 from cli.words import columns, now_ms, one_line
 from governance.approvals import moment
+from governance.charges import unit_of
 from governance.memory import Store
-from governance.raises import NotRaised, Raised, RaiseRow, Raising, amount, unit_of
+from governance.raises import NotRaised, Raised, RaiseRow, Raising, amount
 from governance.records import Budget
 
 RUNS = 20
@@ -145,7 +146,7 @@ def _wanted(found: Budget, to: str, why: str, until: str | None, by: str) -> Rai
     said = " ".join(why.split())
     if not said or len(said) > 2_000 or one_line(said) != said:
         raise click.UsageError("--why takes 1 to 2,000 visible characters")
-    ends = moment_of(until, now_ms()) if until is not None else None
+    ends = end_of(until, now_ms()) if until is not None else None
     cap = amount_of(to, unit_of(found.budget))
     return Raising(found.budget, found.window, found.cap, cap, said, by, ends)
 

@@ -67,7 +67,7 @@ class Standing:
 def inbox(loop: str | None, ended: bool, as_json: bool) -> None:
     """List the items found: where each stands, what it cost so far, what is established.
 
-    Newest first. AGE counts from when it was found, until it ended. COST is at list price; tries
+    Newest first. AGE counts from when it was found, until it ended. COST is as computed; tries
     whose cost nobody knows are counted beside it.
     """
     store = open_cli_store().store

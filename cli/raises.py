@@ -3,16 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 import click
 
-from cli.words import exact, now_ms, stamp
+from cli.words import exact, moment_of, now_ms, stamp
+from governance.charges import unit_of
 from governance.memory import Store
 from governance.parts import Json, pico
 from governance.pinned import Pinned
-from governance.raises import MINUTE, RaiseRow, amount, left, minutes_of, unit_of
+from governance.raises import MINUTE, RaiseRow, amount, minutes_of
 from governance.records import Budget, ItemRow
 
 HEAD = ("BUDGET", "WINDOW", "CAP", "SPENT", "HELD", "UNKNOWN", "LEFT")
@@ -86,7 +87,7 @@ def _minutes(budget: Budget) -> bool:
 def line(budget: Budget) -> tuple[str, ...]:
     """A budget's row of a table."""
     unit = unit_of(budget.budget)
-    figures = (budget.cap, budget.spent, budget.held, budget.unknown, left(budget))
+    figures = (budget.cap, budget.spent, budget.held, budget.unknown, budget.left)
     return (budget.budget, budget.window, *(amount(figure, unit) for figure in figures))
 
 
@@ -95,7 +96,7 @@ def budget_json(budget: Budget) -> Json:
     unit = unit_of(budget.budget)
     figures = {
         "cap": budget.cap, "spent": budget.spent, "held": budget.held, "unknown": budget.unknown,
-        "left": left(budget),
+        "left": budget.left,
     }  # fmt: skip
     told = {name: figure(value, unit) for name, value in figures.items()}
     return {"budget": budget.budget, "window": budget.window, "unit": unit, **told}
@@ -132,20 +133,16 @@ def amount_of(text: str, unit: str) -> int:
     return pico(told) if unit == "usd" else int(told * MINUTE) if unit == "minutes" else int(told)
 
 
-def moment_of(text: str, now: int) -> int:
+def end_of(text: str, now: int) -> int:
     """A moment to come: how long from now (`12h`, `3d`), or RFC 3339 with its offset. Raises `click.UsageError`."""
     if found := re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text):
         return now + int(timedelta(**{_SPANS[found[2]]: int(found[1])}).total_seconds() * 1000)
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError:
-        told = None
-    if told is None or told.tzinfo is None:
+    until = moment_of(text)
+    if until is None:
         raise click.UsageError(
             f"--until takes how long ('90m', '12h', '3d') or a moment with its offset "
             f"('2026-12-01T00:00:00Z'); {text!r} is neither"
         )
-    until = int(told.astimezone(UTC).timestamp() * 1000)
     if until <= now:
         raise click.UsageError(f"--until is to come, and {text!r} has passed")
     return until

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from cli.words import columns, one_line, stamp
 from governance.budgets import BudgetRule
 from governance.caps import limits
-from governance.parts import Json
+from governance.parts import Json, usd
 from governance.records import RuleInForce
 from governance.registry import Registry
 
@@ -131,4 +131,4 @@ def _per(rule: BudgetRule) -> str:
 def _amount(rule: BudgetRule, value: int) -> str:
     if rule.unit != "usd":
         return f"{value:,}"
-    return f"{(Decimal(value) / 10**12).quantize(Decimal('0.000001')).normalize():,f}"
+    return f"{usd(value).quantize(Decimal('0.000001')).normalize():,f}"

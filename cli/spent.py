@@ -10,7 +10,7 @@ from governance.records import LedgerRow
 
 @dataclass(frozen=True)
 class Spent:
-    """Ledger rows added up, at list price. `unknown` tries have no cost on record; they may have cost something."""
+    """Ledger rows added up. `unknown` tries have no cost on record; they may have cost something."""
 
     pico: int = 0
     unknown: int = 0

@@ -24,7 +24,7 @@ NAME = 48
 
 _EXAMPLE = """\b
 $ loops top --once --by loop
-2026-11-26 12:31:05 UTC, 0 s old. Settled and unknown since 2026-11-26 00:00 UTC, at list price.
+2026-11-26 12:31:05 UTC, 0 s old. Settled and unknown since 2026-11-26 00:00 UTC.
 3 calls under way, 2 runs open
 
 LOOP          HELD    SETTLED  UNKNOWN  UNDER WAY  TRIES  UNPRICED  USD/MIN
@@ -156,8 +156,8 @@ def text_of(reading: Reading, view: View, now: int) -> str:
     since = (stamp(reading.since) or "")[:16].replace("T", " ")
     at = (stamp(reading.at) or "")[:19].replace("T", " ")
     head = (
-        f"{at} UTC, {(now - reading.at) / 1000:.0f} s old. Settled and unknown since {since} UTC, at list "
-        f"price.\n{reading.total.under_way:,} calls under way, {len(reading.open_runs):,} runs open"
+        f"{at} UTC, {(now - reading.at) / 1000:.0f} s old. Settled and unknown since {since} UTC.\n"
+        f"{reading.total.under_way:,} calls under way, {len(reading.open_runs):,} runs open"
     )
     tables = [_table(reading, whose, view.rows) for whose in view.by if whose != "organisation"]
     if tuple(view.by) == ("organisation",):

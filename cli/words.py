@@ -43,6 +43,15 @@ def stamp(ms: int | None) -> str | None:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
+def moment_of(text: str) -> int | None:
+    """A moment that a person wrote, RFC 3339 with its offset, in Unix milliseconds; None for anything else."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if told.tzinfo is None else int(told.timestamp() * 1000)
+
+
 def span(ms: int) -> str:
     """A duration in its largest whole unit: `12 s`, `5 min`, `3 h`, `2 d`."""
     seconds = max(0, ms) // 1000

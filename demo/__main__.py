@@ -85,7 +85,7 @@ async def _tell(console: Console, story: Story, auto: bool) -> int:
     for notice in world.receiver.notices:
         story.say(f"notice: {notice.get('subject')}")
     console.print(await story.cost_by_agent(items))
-    console.print("Computed at list price, not reconciled with any bill.")
+    console.print("Computed, not reconciled with any bill.")
     return 0 if all(_well(i) for i in items) and items else 1
 
 

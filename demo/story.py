@@ -110,7 +110,7 @@ class Story:
         """What each agent cost in these runs, with the heartbeats' own share."""
         runs = {i.run for i in items}
         rows = [r for run in runs for r in await self.store.ledger(run=run)]
-        table = Table("agent", "model", "calls", "input", "cached", "output", "USD at list price")
+        table = Table("agent", "model", "calls", "input", "cached", "output", "USD")
         groups: dict[tuple[str, str], list[LedgerRow]] = {}
         for row in rows:
             name = row.name if row.kind == "model" else "(no model)"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from statistics import median_low
 
 from governance.approvals import moment, plain
+from governance.charges import unit_of
 from governance.parts import Json, usd
 
 RULE_SHARES = (50, 80, 100)
@@ -39,11 +40,6 @@ def shares_of(budget: str) -> tuple[int, ...]:
 def told_when_refused(budget: str) -> bool:
     """Is a call refused for want of room in it news? Not for an item's own cap, and calls at one moment pass."""
     return budget.partition(":")[0] != "item" and unit_of(budget) != "concurrent"
-
-
-def unit_of(budget: str) -> str:
-    """What a budget counts: what follows the last colon of its name."""
-    return budget.rpartition(":")[2]
 
 
 def crossed(shares: Sequence[int], cap: int, before: int, after: int) -> int | None:
@@ -114,7 +110,7 @@ def _spike(alert: Json) -> tuple[str, str]:
     return (
         f"{plain(str(alert['loop']))}: run {plain(str(alert['run']))} costs far more than its runs did",
         f"It came to {amount(alert['cost'], 'usd')}; the middle of the {alert['past']:,} runs before it is "
-        f"{amount(alert['middle'], 'usd')}, the dearest {amount(alert['dearest'], 'usd')} (computed at list price).\n"
+        f"{amount(alert['middle'], 'usd')}, the dearest {amount(alert['dearest'], 'usd')} (computed).\n"
         f"Noticed {moment(alert['at'])}. Look: `loops top`, `loops trace {plain(str(alert['run']))}`",
     )
 

@@ -8,11 +8,9 @@ from decimal import Decimal
 
 from governance.conversation import Usage
 from governance.parts import PICO, Json
-from governance.prices import Price, price_of
+from governance.prices import Price, price_of, undated
 
-DAY_MS = 86_400_000
 _MTOK = 10**6
-_DATED = re.compile(r"(-latest|[-@]20\d{6}|-20\d{2}-\d{2}-\d{2})$")
 _FAR = 10**8
 """Input tokens beyond every tier."""
 
@@ -156,7 +154,7 @@ def _each(price: Price) -> tuple[Decimal, ...]:
 
 def model_named(name: str) -> str:
     """The one spelling of a model: `Claude Haiku 4.5` and `claude-haiku-4-5-20251001` are `claude-haiku-4-5`."""
-    plain = _DATED.sub("", name.strip().lower())
+    plain = undated(name.strip().lower())
     parts = re.sub(r"[\s._]+", "-", plain).split("-")
     words = [part for part in parts if part and not part.isdigit()]
     return "-".join((*words, *(part for part in parts if part.isdigit())))

@@ -41,7 +41,7 @@ class Ending:
     paid: bool
     """It asked a model; what that cost may be unknown."""
     cost: int
-    """pico-USD at list price."""
+    """pico-USD."""
     ends: tuple[tuple[str, str], ...] = ()
     """Stop reason and dedupe key of each item that ended otherwise than done; its own stop under an empty key."""
 

@@ -111,7 +111,7 @@ class Harness(Part):
     max_tokens_per_run: Count | None = None
     """Input plus output tokens, cache reads included."""
     max_cost_usd_per_run: Usd | None = None
-    """At list price. With a cap, a model without a price is refused."""
+    """As computed when it is spent. With a cap, a model without a price is refused."""
     max_minutes: Annotated[int, Field(gt=0, le=100_000)] = 90
     """Awake time of one item; waiting does not count."""
     wrap_up_at: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.8

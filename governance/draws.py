@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from governance.budgets import BudgetRule
-from governance.effects import Amounts, Charge, Kind, Principal
+from governance.charges import Amounts, Charge
+from governance.effects import Kind, Principal
 
 SLICES = 20
 """A rolling window is counted in so many slices; one more is looked at, so that no window ever holds too much."""
@@ -61,6 +62,8 @@ def matches(rule: BudgetRule, drawing: Drawing) -> bool:
         return False
     if rule.tool != "*" and not (of_tool and fnmatchcase(drawing.name, rule.tool)):
         return False
+    if "model" in rule.each and not of_model:
+        return False
     agent = fnmatchcase(drawing.by.agent, rule.agent)
     return rule.unit != "runs" and agent and _whose(rule, drawing.by)
 
@@ -97,20 +100,3 @@ def period(rule: BudgetRule, run: str, now: int) -> tuple[str, str | None]:
 def _slice(began: int) -> str:
     # Of one length, so that names are ordered as moments are.
     return f"{began:0{SLICE}d}"
-
-
-def ends(rule: BudgetRule, now: int) -> int | None:
-    """The moment a calendar window of that rule ends, Unix milliseconds; None for any other window."""
-    if rule.per not in ("day", "month"):
-        return None
-    zone = ZoneInfo(rule.timezone)
-    day = datetime.fromtimestamp(now / 1000, zone).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    if rule.per == "day":
-        after = datetime.combine(day.date() + timedelta(days=1), day.time(), zone)
-    else:
-        after = datetime.combine(
-            (day.replace(day=1) + timedelta(days=32)).replace(day=1), day.time(), zone
-        )
-    return int(after.timestamp() * 1000)

@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Literal
 
 from governance import settled
+from governance.charges import Amounts
 from governance.conversation import ModelRequest
 from governance.effects import (
     NOT_BEFORE,
     Admission,
     Admitted,
-    Amounts,
     Early,
     InDoubt,
     Intent,

@@ -6,9 +6,10 @@ needs only what was said and done.
 
 from collections.abc import Sequence
 
+from governance.charges import Amounts, Charge
 from governance.conversation import Reply, ToolCall, ToolResult
 from governance.definition import Loop
-from governance.effects import Amounts, Charge, Place, Stop
+from governance.effects import Place, Stop
 from governance.parts import Json, canonical, pico
 from governance.records import Budget
 

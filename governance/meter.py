@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from operator import add
 from typing import Literal, TypeVar
 
-from governance.alerts import amount, named, unit_of
+from governance.alerts import amount, named
+from governance.charges import unit_of
 from governance.parts import Json, usd
 from governance.records import Budget
 
 K = TypeVar("K")
 Whose = Literal["organisation", "team", "user", "loop", "agent", "model", "run"]
 WHOSE: tuple[Whose, ...] = ("organisation", "team", "user", "loop", "agent", "model", "run")
-DAY_MS = 86_400_000
 RATE_MS = 60_000
 """What was settled within so long makes the spend per minute."""
 
@@ -26,7 +26,7 @@ class Figures:
     """Money of one principal. `settled`, `unknown` and `unpriced` since the reading's first day; the rest is now."""
 
     settled: int = 0
-    """pico-USD at list price."""
+    """pico-USD."""
     unknown: int = 0
     """pico-USD that tries of unknown outcome may have cost at most."""
     held: int = 0
@@ -119,17 +119,12 @@ def _weight(figures: Figures) -> int:
     return figures.settled + figures.unknown + figures.held
 
 
-def left(budget: Budget) -> int:
-    """What may still be asked for now: the cap without what is settled, unknown and held; below 0 when overshot."""
-    return budget.cap - budget.spent - budget.unknown - budget.held
-
-
 def budget_json(budget: Budget) -> Json:
     """For `--json` outputs, in the budget's unit; USD as decimals."""
     unit = unit_of(budget.budget)
     amounts = {
         "cap": budget.cap, "settled": budget.spent, "unknown": budget.unknown, "held": budget.held,
-        "left": left(budget),
+        "left": budget.left,
     }  # fmt: skip
     told = {k: f"{usd(v):f}" if unit == "usd" else v for k, v in amounts.items()}
     return {"budget": budget.budget, "window": budget.window, "unit": unit, **told}
@@ -138,7 +133,7 @@ def budget_json(budget: Budget) -> Json:
 def budget_cells(budget: Budget) -> tuple[str, ...]:
     """Whose it is, its window, then held, settled, unknown, left and cap, as people read them."""
     unit = unit_of(budget.budget)
-    amounts = (budget.held, budget.spent, budget.unknown, left(budget), budget.cap)
+    amounts = (budget.held, budget.spent, budget.unknown, budget.left, budget.cap)
     return (named(budget.budget), budget.window, *(amount(value, unit) for value in amounts))
 
 

@@ -13,6 +13,9 @@ Json = dict[str, Any]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=200)]
 """Lower case, digits and dashes: a dot in a Prefect pause key makes the run impossible to resume."""
 
+DAY_MS = 86_400_000
+"""A day of Unix milliseconds; UTC days begin at its multiples."""
+
 PICO = 10**12
 """Money is counted in whole pico-USD (1e-12 USD), so that SQL can compare and add it exactly."""
 

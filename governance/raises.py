@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from governance.briefs import cap_brief
+from governance.charges import unit_of
 from governance.effects import StopReason
 from governance.parts import Json, usd
 from governance.records import Budget
@@ -71,11 +72,6 @@ class NotRaised:
     why: str
 
 
-def unit_of(budget: str) -> str:
-    """What a budget counts."""
-    return budget.rpartition(":")[2]
-
-
 def minutes_of(item: str) -> str:
     """The budget of an item's awake time; its cap is its definition's, until somebody raises it."""
     return f"item:{item}:minutes"
@@ -84,11 +80,6 @@ def minutes_of(item: str) -> str:
 def own_caps(run: str, owner: str) -> tuple[str, ...]:
     """The budgets that an item (or a heartbeat) may have of its own and of its run."""
     return (f"item:{owner}:steps", *(f"run:{run}:{unit}" for unit in ("steps", "tokens", "usd")))
-
-
-def left(budget: Budget) -> int:
-    """What can still be taken of it now."""
-    return budget.cap - budget.spent - budget.unknown - budget.held
 
 
 def amount(value: int, unit: str) -> str:
@@ -136,6 +127,6 @@ def _near(budget: Budget, share: float) -> bool:
 def _line(budget: Budget) -> str:
     unit = unit_of(budget.budget)
     whose = "this item's" if budget.budget.startswith("item:") else "this run's"
-    rest, cap = (amount(max(0, value), unit) for value in (left(budget), budget.cap))
+    rest, cap = (amount(max(0, value), unit) for value in (budget.left, budget.cap))
     named = {"usd": "USD", "minutes": "awake minutes"}.get(unit, unit)
     return f"{rest} of {whose} {cap} {named} are left"

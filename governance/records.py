@@ -229,6 +229,11 @@ class Budget:
     spent: int = 0
     unknown: int = 0
 
+    @property
+    def left(self) -> int:
+        """What may still be asked for now: the cap without what is settled, unknown and held; below 0 when overshot."""
+        return self.cap - self.spent - self.unknown - self.held
+
 
 @dataclass(frozen=True)
 class RuleInForce:

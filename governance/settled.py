@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from governance.charges import Amounts
 from governance.conversation import Reply, assistant, chain
-from governance.effects import Amounts, Intent, Settlement
+from governance.effects import Intent, Settlement
 from governance.limits import own_charges
 from governance.parts import Json
 from governance.prices import Rated

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from governance.bill import (
-    DAY_MS,
     Billed,
     Meters,
     Report,
@@ -21,6 +20,7 @@ from governance.bill import (
 )
 from governance.errors import StoreError
 from governance.memory import Store
+from governance.parts import DAY_MS
 from governance.reconcile import Compared, compared
 from governance.tried import Observed, stretches, within
 

@@ -32,7 +32,7 @@ ASKED = 100
 """Artifacts asked for in one request; Prefect gives 200 at most."""
 _SHOWN: tuple[Whose, ...] = ("agent", "model", "run")
 _AS_OF = "As of"
-_SAID = "USD at list price, not reconciled. Held and under way: now."
+_SAID = "USD as computed. Held and under way: now."
 _SINCE_MIDNIGHT = (
     "Settled and unknown: since midnight UTC. Budgets of its open runs: since they began."
 )

@@ -4,9 +4,9 @@ Writes: one thread, which does whatever is queued in one transaction and commits
 thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite, `postgres`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from drivers.crash import around, point
@@ -72,15 +72,14 @@ class Database:
     ) -> None:  # fmt: skip
         """`reader` is called once the database is up to date. Raises `StoreError`, and what `prepare` raises."""
         self.name, self._writer = name, writer
-        try:
-            # A thread of its own: the caller's may run an event loop, beside which no other one can run.
-            with around("prepare"), ThreadPoolExecutor(1) as apart:
-                apart.submit(self._bring_up, prepare).result()
-            self._reader = reader()
-        except Exception as error:
-            told = writer.told(error)
-            writer.close()
-            raise told from error
+        with ExitStack() as undo:
+            undo.callback(writer.close)
+            with _telling(writer):
+                # A thread of its own: the caller's may run an event loop, beside which no other one can run.
+                with around("prepare"), ThreadPoolExecutor(1) as apart:
+                    apart.submit(self._bring_up, prepare).result()
+                self._reader = reader()
+            undo.pop_all()
         self._writes = Worker(f"store '{name}' (writer)", self._commit, writer.close, BATCH)
         self._reads = Worker(f"store '{name}' (reader)", self._look, self._reader.close, 1)
 
@@ -108,14 +107,11 @@ class Database:
             point("in-prepare")
 
     def _commit(self, jobs: Sequence[Job]) -> None:
-        try:
-            with self._writer.writing():
-                for job in jobs:
-                    if job.wanted():
-                        self._try(job)
-                point("in-commit")
-        except Exception as error:
-            raise self._writer.told(error) from error
+        with _telling(self._writer), self._writer.writing():
+            for job in jobs:
+                if job.wanted():
+                    self._try(job)
+            point("in-commit")
 
     def _try(self, job: Job) -> None:
         self._writer.mark()
@@ -131,7 +127,17 @@ class Database:
     def _look(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             if job.wanted():
-                try:
+                with _telling(self._reader):
                     job.ran(self._reader.look(job.work))
-                except Exception as error:
-                    raise self._reader.told(error) from error
+
+
+@contextmanager
+def _telling(connection: Connection) -> Generator[None]:
+    """The database's own errors leave the block as what a caller gets, all others as they are."""
+    try:
+        yield
+    except Exception as error:
+        told = connection.told(error)
+        if told is error:
+            raise
+        raise told from error

@@ -17,7 +17,8 @@ from drivers.store.people import find_card, put_card
 from drivers.store.seals import CARDS, JOURNAL
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import ABANDONED, End, close_try, last_try, lose_try
-from governance.effects import Amounts, InDoubt, Intent, Place, Principal, Refused, Stop
+from governance.charges import Amounts
+from governance.effects import InDoubt, Intent, Place, Principal, Refused, Stop
 from governance.parts import canonical, short_id
 
 VOUCHED = ("vouched", "untrusted")

@@ -12,7 +12,8 @@ from drivers.store.spending import rules
 from drivers.store.sql import Row, Sql
 from governance.budgets import BudgetRule
 from governance.draws import RULE, period
-from governance.meter import DAY_MS, RATE_MS, Figures, Leaf, Reading, merged
+from governance.meter import RATE_MS, Figures, Leaf, Reading, merged
+from governance.parts import DAY_MS
 from governance.records import Budget
 
 NEWEST = 5_000

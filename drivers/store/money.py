@@ -11,7 +11,7 @@ from drivers.store import thresholds
 from drivers.store.outbox import send
 from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
-from governance.effects import Amounts, Charge
+from governance.charges import Amounts, Charge, unit_of
 from governance.errors import StoreError
 from governance.records import Budget
 
@@ -87,7 +87,7 @@ def settle(sql: Sql, key: str, attempt: int, paid: Amounts, *, now: int) -> None
     price stays unknown, at what was held.
     """
     for row in _charges(sql, key, attempt):
-        amount = paid.of(row["budget"].rpartition(":")[2])
+        amount = paid.of(unit_of(row["budget"]))
         pending = row["status"] in ("held", "unknown")
         if amount is None:
             if row["status"] == "held":

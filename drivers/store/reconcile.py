@@ -11,10 +11,10 @@ from drivers.store.outbox import send
 from drivers.store.pages import note
 from drivers.store.sql import Row, Sql
 from drivers.store.tries import End, clear_try, close_try, one_try
-from governance.bill import DAY_MS, Meters, model_named
+from governance.bill import Meters, model_named
+from governance.charges import Amounts
 from governance.conversation import Usage
-from governance.effects import Amounts
-from governance.parts import Json, canonical, digest
+from governance.parts import DAY_MS, Json, canonical, digest
 from governance.reconcile import Compared, Share
 from governance.tried import CLOCKS_MS, Observed, Tried
 

@@ -12,8 +12,9 @@ from drivers.store.breakers import open_breaker
 from drivers.store.items import FINAL
 from drivers.store.pages import write_page
 from drivers.store.sql import Row, Sql
+from governance.charges import unit_of
 from governance.draws import RULE
-from governance.raises import CAPPED, NotRaised, Raised, Raising, amount, unit_of
+from governance.raises import CAPPED, NotRaised, Raised, Raising, amount
 from governance.records import ItemRow
 from governance.statepage import people_of, state_page
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from drivers.store.sql import Row
+from governance.charges import Charge, unit_of
 from governance.draws import RULE
-from governance.effects import Charge, Stop, StopReason
+from governance.effects import Stop, StopReason
 from governance.errors import StoreError
-from governance.parts import usd
+from governance.raises import amount
 
 _REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": "cost"}
 """Why a run or an item ends at its own cap, by unit; a rule's budget is one reason, `budget`."""
@@ -34,7 +35,7 @@ def reason_of(budget: str) -> StopReason:
     """Why whoever meets the end of it stops. Raises `StoreError` for a unit there is not."""
     if budget.startswith(RULE):
         return "budget"
-    unit = budget.rpartition(":")[2]
+    unit = unit_of(budget)
     if unit not in _REASONS:
         raise StoreError(
             f"budget {budget!r} counts in {unit!r}. A budget's name ends in one of "
@@ -68,11 +69,11 @@ def _unpriced(charge: Charge, name: str) -> str:
     )
 
 
-def _full(row: Row, charge: Charge, amount: int, held: bool) -> str:
+def _full(row: Row, charge: Charge, asked: int, held: bool) -> str:
     unit = charge.unit
 
     def say(value: int) -> str:
-        return f"{usd(value).normalize():,f}" if unit == "usd" else f"{value:,}"
+        return amount(value, unit)
 
     taken = row["spent"] + row["unknown"] + row["held"]
     if held:
@@ -85,7 +86,7 @@ def _full(row: Row, charge: Charge, amount: int, held: bool) -> str:
     else:
         way_out = f"Raise it with `loops budget raise {charge.budget}`."
     return (
-        f"budget {charge.budget!r} would reach {say(taken + amount)} of {say(row['cap'])} {unit} "
+        f"budget {charge.budget!r} would reach {say(taken + asked)} of {say(row['cap'])} {unit} "
         f"({say(row['spent'])} spent, {say(row['held'])} held, {say(row['unknown'])} unknown, "
-        f"{say(amount)} asked for). {way_out}"
+        f"{say(asked)} asked for). {way_out}"
     )

@@ -8,8 +8,9 @@ from drivers.store.short import Short
 from drivers.store.sql import Sql
 from drivers.store.thresholds import read_rule
 from governance.budgets import BudgetRule
+from governance.charges import Charge
 from governance.draws import RULE, Drawing, begins, draws
-from governance.effects import Charge, Intent, Principal
+from governance.effects import Intent, Principal
 from governance.parts import canonical
 from governance.records import RuleInForce
 

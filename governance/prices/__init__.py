@@ -2,7 +2,7 @@
 
 from governance.prices.book import Book, Rated
 from governance.prices.bounds import frame_bound, input_bound, message_bound
-from governance.prices.catalogue import cost, price_of, worst_case
+from governance.prices.catalogue import cost, price_of, undated, worst_case
 from governance.prices.contract import Contract
 from governance.prices.rates import BoxTime, box_cost, price_per_call
 from governance.prices.unit import Price
@@ -20,5 +20,6 @@ __all__ = [
     "message_bound",
     "price_of",
     "price_per_call",
+    "undated",
     "worst_case",
 ]  # fmt: skip

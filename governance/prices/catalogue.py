@@ -62,10 +62,15 @@ def _calculate(model_id: str, at_ms: int) -> "PriceCalculation":
     )
 
 
+def undated(model_id: str) -> str:
+    """The id of a model without the date of its version."""
+    return _DATED.sub("", model_id)
+
+
 def _known(model_id: str, at_ms: int) -> "PriceCalculation | None":
     # The price book matches many ids by prefix: 'claude-opus-4-10' would get the price of 'claude-opus-4-1'. An id
     # counts as known only if, without its date, no character can be taken off its end.
-    name = _DATED.sub("", model_id)
+    name = undated(model_id)
     try:
         found = _calculate(name, at_ms)
     except LookupError:

@@ -6,18 +6,9 @@ from datetime import UTC, datetime
 from itertools import count
 
 from drivers.store.store import SqlStore
+from governance.charges import Amounts
 from governance.conversation import EMPTY_HEAD, Usage
-from governance.effects import (
-    Admitted,
-    Amounts,
-    Evidence,
-    Intent,
-    Kind,
-    Place,
-    Principal,
-    Settlement,
-    Stop,
-)
+from governance.effects import Admitted, Evidence, Intent, Kind, Place, Principal, Settlement, Stop
 from governance.parts import short_id
 from governance.prices import cost, price_of
 from governance.records import Finding, LedgerRow

@@ -17,7 +17,8 @@ from drivers.store.connection import sqlite_database
 from drivers.store.migrations import MIGRATIONS, migrate
 from governance.bill import Billed, Meters
 from governance.budgets import BudgetRule
-from governance.effects import Amounts, Evidence, Place, Refused, Stop
+from governance.charges import Amounts
+from governance.effects import Evidence, Place, Refused, Stop
 from governance.parts import short_id
 from governance.raises import Raising
 from governance.reconcile import Compared, Share

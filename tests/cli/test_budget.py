@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.raises import amount_of, moment_of
+from cli.raises import amount_of, end_of
+from governance.charges import Charge
 from governance.definition import Harness, Loop
-from governance.effects import Charge, Refused, Stop
+from governance.effects import Refused, Stop
 from governance.parts import PICO
 from governance.pinned import Pinned
 from governance.records import Budget
@@ -150,7 +151,7 @@ def test_amounts_are_whole_where_the_unit_is():
 
 
 def test_a_moment_is_so_far_from_now_or_named_with_its_offset():
-    assert moment_of("90m", 0) == 90 * 60_000
-    assert moment_of("2026-12-01T01:00:00+01:00", 0) == moment_of("2026-12-01T00:00:00Z", 0)
+    assert end_of("90m", 0) == 90 * 60_000
+    assert end_of("2026-12-01T01:00:00+01:00", 0) == end_of("2026-12-01T00:00:00Z", 0)
     with pytest.raises(click.UsageError):
-        moment_of("2026-12-01T00:00:00", 0)
+        end_of("2026-12-01T00:00:00", 0)

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from drivers.blobs import DirectoryBlobs
 from drivers.store.store import SqlStore
 from governance import edge as edge_module
+from governance.charges import Amounts, Charge
 from governance.conversation import (
     EMPTY_HEAD,
     ModelRequest,
@@ -37,8 +38,6 @@ from governance.conversation import (
 from governance.edge import LONGEST_PAUSE_S, Edge
 from governance.effects import (
     NOT_BEFORE,
-    Amounts,
-    Charge,
     Evidence,
     InDoubt,
     Intent,

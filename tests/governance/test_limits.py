@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance.charges import Amounts
 from governance.conversation import Reply, ToolCall, ToolResult, Usage
 from governance.definition import Harness, Loop
-from governance.effects import Amounts, Place
+from governance.effects import Place
 from governance.limits import (
     item_budgets,
     no_progress,

@@ -12,7 +12,8 @@ from drivers.store import effects, housekeeping, items, runs, settling
 from drivers.store.bodies import Body
 from drivers.store.connection import SqliteSql
 from drivers.store.migrations import migrate
-from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
+from governance.charges import Amounts, Charge
+from governance.effects import Admitted, Intent, Place, Principal, Settlement
 from governance.errors import StoreError
 from governance.parts import digest, short_id
 from governance.records import Budget, Finding

@@ -21,7 +21,8 @@ from demo.model.process import running
 from drivers.store.store import SqlStore
 from drivers.usage_report import AdminApi
 from governance.bill import Billed, Meters, Report, day_of
-from governance.effects import NOT_BEFORE, Amounts
+from governance.charges import Amounts
+from governance.effects import NOT_BEFORE
 from governance.records import Budget
 from tasks.bills import due_days, reconcile_days
 from tasks.world import now_ms

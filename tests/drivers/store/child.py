@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from drivers.store import open_store
-from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
+from governance.charges import Amounts, Charge
+from governance.effects import Admitted, Intent, Place, Principal, Settlement
 from tests.drivers.store.homes import blobs_in
 from tests.drivers.store.story import HEAD, RUN
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from governance.effects import Charge
+from governance.charges import Charge
 from tests.drivers.store.story import Story, settled, store_in
 
 DAY = "2026-11-28"

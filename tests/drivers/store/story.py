@@ -7,8 +7,9 @@ from typing import Any
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
 from drivers.store.store import SqlStore
+from governance.charges import Amounts, Charge
 from governance.conversation import Usage
-from governance.effects import Admitted, Amounts, Charge, Intent, Place, Principal, Settlement
+from governance.effects import Admitted, Intent, Place, Principal, Settlement
 from governance.parts import short_id
 from governance.records import Budget, Card, Finding, ItemRow
 

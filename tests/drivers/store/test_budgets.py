@@ -2,12 +2,8 @@
 
 import pytest
 
-from governance.effects import (
-    Admitted,
-    Charge,
-    Refused,
-    Stop,
-)
+from governance.charges import Charge
+from governance.effects import Admitted, Refused, Stop
 from governance.errors import StoreError
 from tests.drivers.store.story import RUN, Story, settled, usd
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from governance.effects import Admitted, Amounts, Charge, InDoubt, Intent, Recorded, Refused
+from governance.charges import Amounts, Charge
+from governance.effects import Admitted, InDoubt, Intent, Recorded, Refused
 from governance.errors import StoreError
 from governance.parts import digest
 from tests.drivers.store.story import HEAD, TREE, Story, card_for, settled, usd

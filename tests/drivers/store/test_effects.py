@@ -4,14 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from governance.effects import (
-    Admitted,
-    Amounts,
-    Charge,
-    Recorded,
-    Refused,
-    Stop,
-)
+from governance.charges import Amounts, Charge
+from governance.effects import Admitted, Recorded, Refused, Stop
 from governance.errors import Diverged, StoreError
 from governance.records import Budget
 from tests.drivers.store.story import HEAD, LEAD, RUN, Story, settled, usd

@@ -23,7 +23,8 @@ from drivers.store.connection import SqliteSql
 from drivers.store.migrations import migrate
 from drivers.store.postgres import PostgresWriter
 from drivers.store.sql import Sql
-from governance.effects import Admitted, Amounts, Charge, InDoubt, Intent, Place, Settlement
+from governance.charges import Amounts, Charge
+from governance.effects import Admitted, InDoubt, Intent, Place, Settlement
 from governance.errors import StoreError
 from governance.parts import digest
 from governance.records import Budget

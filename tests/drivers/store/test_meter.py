@@ -10,8 +10,10 @@ from hypothesis import settings
 from hypothesis.stateful import invariant, rule
 
 from governance.budgets import BudgetRule
-from governance.effects import Amounts, Settlement
-from governance.meter import DAY_MS, WHOSE, Figures
+from governance.charges import Amounts
+from governance.effects import Settlement
+from governance.meter import WHOSE, Figures
+from governance.parts import DAY_MS
 from governance.records import Budget
 from tests.drivers.store.story import RUN, Story, settled, store_in, usd
 from tests.drivers.store.test_laws import Money

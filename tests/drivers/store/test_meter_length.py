@@ -10,8 +10,8 @@ import pytest
 
 from drivers.store import meter
 from drivers.store.connection import SqliteSql
-from governance.effects import Amounts, Charge
-from governance.meter import DAY_MS
+from governance.charges import Amounts, Charge
+from governance.parts import DAY_MS
 from tests.drivers.store.story import RUN, Story, settled
 from tests.drivers.store.test_meter import RULES
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from governance.effects import Admitted, Charge, Refused, Stop
+from governance.charges import Charge
+from governance.effects import Admitted, Refused, Stop
 from governance.parts import PICO
 from governance.raises import NotRaised, Raised, Raising, minutes_of
 from governance.records import Budget, ItemRow, RunRow

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from governance.effects import Charge, Evidence, Recorded
+from governance.charges import Charge
+from governance.effects import Evidence, Recorded
 from governance.errors import StoreError
 from governance.records import Budget
 from tests.drivers.store.story import HEAD, RUN, TREE, Story, settled, usd

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from governance.budgets import BudgetRule
-from governance.effects import Admitted, Amounts, Intent, Refused
+from governance.charges import Amounts
+from governance.effects import Admitted, Intent, Refused
 from governance.parts import PICO
 from tests.drivers.store.story import LEAD, LOOP, Story, settled
 

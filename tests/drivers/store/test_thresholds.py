@@ -12,7 +12,8 @@ import pytest
 
 from governance.alerts import SPIKE_FLOOR
 from governance.budgets import BudgetRule
-from governance.effects import Amounts, Charge, Refused, Settlement
+from governance.charges import Amounts, Charge
+from governance.effects import Refused, Settlement
 from governance.parts import PICO
 from tests.drivers.store.passing import DAY, RULE, capped, of_rule
 from tests.drivers.store.story import RUN, Story, settled, store_in, usd
