@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from cli.names import claimed
-from cli.source import json_option
+from cli.source import json_option, load_registry, registry_option
 from cli.store import CliStore, open_cli_store
 from cli.words import columns, exact, now_ms, one_line
 from governance.bill import Meters, Report, Stretch, last_final
 from governance.parts import Json, usd
+from governance.prices import Book
 from governance.reconcile import Compared
 from tasks.bills import FINAL_AFTER_H, HOUR_MS, due_days, reconcile_days
 
@@ -44,9 +45,10 @@ $ loops reconcile --day 2026-11-24 --json
 )  # fmt: skip
 @click.option("--dry-run", "dry", is_flag=True, help="Compare and show; change nothing.")
 @click.option("--as", "name", metavar="NAME", help="Who says so, for the record.")
+@registry_option
 @json_option
 def reconcile(
-    files: tuple[Path, ...], workspaces: tuple[str, ...], api_keys: tuple[str, ...], day: datetime | None,
+    root: Path, files: tuple[Path, ...], workspaces: tuple[str, ...], api_keys: tuple[str, ...], day: datetime | None,
     hours: int | None, dry: bool, name: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare the ledger with what the provider billed, by model and UTC day.
@@ -61,7 +63,7 @@ def reconcile(
         )
     by = claimed(name)
     wanted = (day.date(), day.date()) if day else None
-    opened = open_cli_store()
+    book, opened = Book(load_registry(root).prices), open_cli_store()
     if files:
         from drivers.usage_report import read_exports
 
@@ -71,7 +73,9 @@ def reconcile(
     else:
         report, days, delay_ms = _asked(opened, wanted, hours)
     found = asyncio.run(
-        reconcile_days(opened.store, report, days, delay_ms=delay_ms, by=by, now=now_ms(), dry=dry)
+        reconcile_days(
+            opened.store, report, days, book=book, delay_ms=delay_ms, by=by, now=now_ms(), dry=dry
+        )
     )
     last = last_final(report.taken_at, delay_ms)
     click.echo(_json(report, days, found, dry) if as_json else _text(report, last, found, dry))

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from governance.conversation import Usage
 from governance.parts import PICO, Json
-from governance.prices import Price, price_of, undated
+from governance.prices import Book, Price, undated
 
 _MTOK = 10**6
 _FAR = 10**8
@@ -139,12 +139,14 @@ PriceOf = Callable[[str, int], Units | None]
 """The flat unit prices of a model at a moment; None when it has none, or when they depend on the call."""
 
 
-def units_of(model: str, at_ms: int) -> Units | None:
-    """The price book's unit prices, where every call of the model has the same ones at that moment."""
-    low, high = price_of(model, at_ms, 0), price_of(model, at_ms, _FAR)
-    if low is None or low != high:
-        return None
-    return Units(_each(low), low.price_book)
+def units_of(book: Book) -> PriceOf:
+    """What we pay for a token by that book, where every call of the model has the same prices at that moment."""
+
+    def flat(model: str, at_ms: int) -> Units | None:
+        low, high = book.price_of(model, at_ms, 0), book.price_of(model, at_ms, _FAR)
+        return Units(_each(low), low.price_book) if low is not None and low == high else None
+
+    return flat
 
 
 def _each(price: Price) -> tuple[Decimal, ...]:

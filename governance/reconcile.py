@@ -226,7 +226,7 @@ def _as(base: Compared, state: State, why: str, shares: tuple[Share, ...] = ()) 
 
 def _flat(unknown: Sequence[Tried], price_of: PriceOf) -> Units | None:
     """The unit prices all of them share; None when there are none such."""
-    found = {price_of(t.model, t.began) for t in unknown}
+    found = {price_of(t.asked, t.began) for t in unknown}
     return found.pop() if len(found) == 1 else None
 
 

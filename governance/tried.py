@@ -19,6 +19,8 @@ class Tried:
     key: str
     attempt: int
     model: str
+    asked: str
+    """The model's id as it was asked for: its price is under that name."""
     status: Literal["open", "settled", "unknown"]
     began: int
     until: int

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from governance.bill import (
     Billed,
     Meters,
+    PriceOf,
     Report,
     Stretch,
     day_of,
@@ -21,6 +22,7 @@ from governance.bill import (
 from governance.errors import StoreError
 from governance.memory import Store
 from governance.parts import DAY_MS
+from governance.prices import Book
 from governance.reconcile import Compared, compared
 from governance.tried import Observed, stretches, within
 
@@ -45,15 +47,16 @@ async def due_days(store: Store, *, now: int, delay_ms: int) -> Stretch:
 
 
 async def reconcile_days(
-    store: Store, report: Report, days: Stretch, *, delay_ms: int, by: str, now: int, dry: bool
-) -> tuple[Compared, ...]:
-    """Compare these days by model, and resolve what the bill explains; with `dry` only compare.
+    store: Store, report: Report, days: Stretch, *, book: Book, delay_ms: int, by: str, now: int,
+    dry: bool,
+) -> tuple[Compared, ...]:  # fmt: skip
+    """Compare these days by model, and resolve what the bill explains at the prices of `book`; with `dry` only compare.
 
     Days that were not final when the report was taken wait. Raises `StoreError` when calls of days long past go on
     being settled meanwhile.
     """
     last = min(days[1], last_final(min(now, report.taken_at), delay_ms))
-    asked, found = (days[0], last), list[Compared]()
+    asked, found, price_of = (days[0], last), list[Compared](), units_of(book)
     upto: dict[str, date] = {}
     # Day by day, so that only one day's calls are held in mind.
     for day in days_of(asked):
@@ -61,7 +64,9 @@ async def reconcile_days(
         for model in _models(seen, report, day):
             stretch, whole = await _whole(store, model, day, asked, seen)
             if upto.get(model, date.min) < day:
-                one = await _one(store, report, model, stretch, asked, whole, by, now, dry)
+                one = await _one(
+                    store, report, model, stretch, asked, whole, price_of, by, now, dry
+                )
                 found.append(one)
                 upto[model] = stretch[1]
     return tuple(sorted(found, key=lambda one: (one.days, one.model)))
@@ -84,10 +89,10 @@ async def _whole(
 
 async def _one(
     store: Store, report: Report, model: str, days: Stretch, asked: Stretch, seen: Observed,
-    by: str, now: int, dry: bool,
+    price_of: PriceOf, by: str, now: int, dry: bool,
 ) -> Compared:  # fmt: skip
     for _ in range(_AGAIN):
-        one = _look(report, model, days, asked, seen)
+        one = _look(report, model, days, asked, seen, price_of)
         if dry or one.state == "waits":
             return one
         if await store.reconcile(one, seen.seen, source=report.source, by=by, now=now):
@@ -103,10 +108,12 @@ async def _seen(store: Store, days: Stretch) -> Observed:
     return await store.observed(start_of(days[0]), start_of(days[1]) + DAY_MS)
 
 
-def _look(report: Report, model: str, days: Stretch, asked: Stretch, seen: Observed) -> Compared:
+def _look(
+    report: Report, model: str, days: Stretch, asked: Stretch, seen: Observed, price_of: PriceOf
+) -> Compared:
     ours = within((t for t in seen.tries if t.model == model), days)
     billed = report.of(model, days)
-    one = compared(model, days, billed or Billed(), ours, units_of)
+    one = compared(model, days, billed or Billed(), ours, price_of)
     if days[0] < asked[0] or days[1] > asked[1]:
         why = "a call reaches over midnight into a day that is not final, or was not asked for"
         return _waits(one, why)

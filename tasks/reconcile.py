@@ -32,7 +32,14 @@ async def _reconcile_bill(held: Held) -> State[None]:
     days = await due_days(world.store, now=now, delay_ms=delay_ms)
     report = await api.report(days, now=now)
     found = await reconcile_days(
-        world.store, report, days, delay_ms=delay_ms, by=BY, now=now, dry=False
+        world.store,
+        report,
+        days,
+        book=world.edge.book,
+        delay_ms=delay_ms,
+        by=BY,
+        now=now,
+        dry=False,
     )
     rows = [line(one) for one in found]
     await acreate_table_artifact(

@@ -149,9 +149,13 @@ def _held(sql: Sql, key: str, attempt: int) -> list[Row]:
     )  # fmt: skip
 
 
+def _asked(row: Row) -> str:
+    found: str = json.loads(row["attributes"]).get("gen_ai.request.model") or row["name"]
+    return found
+
+
 def _model(row: Row) -> str:
-    asked = json.loads(row["attributes"]).get("gen_ai.request.model")
-    return row["response_model"] or asked or row["name"]
+    return row["response_model"] or _asked(row)
 
 
 def _tried(sql: Sql, row: Row) -> Tried:
@@ -164,7 +168,7 @@ def _tried(sql: Sql, row: Row) -> Tried:
         if r["budget"].endswith(":tokens")
     ]  # fmt: skip
     return Tried(
-        key=row["key"], attempt=row["attempt"], model=model_named(_model(row)),
+        key=row["key"], attempt=row["attempt"], model=model_named(_model(row)), asked=_asked(row),
         status="open" if row["status"] == "open" else "unknown" if unknown else "settled",
         began=row["started_at"], until=max(row["started_at"], ended),
         meters=Meters.of(Usage(**json.loads(row["usage"]))), cost=row["cost"],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.bill import Billed, Meters, Report, Units, model_named, start_of, units_of
-from governance.prices import price_of
+from governance.prices import Book, price_of
 from governance.reconcile import compared, shared
 from governance.tried import Tried, stretches, within
 
@@ -26,14 +26,22 @@ def flat(model: str, at: int) -> Units | None:
 
 
 def settled(n: int, used: Meters) -> Tried:
-    return Tried(f"s{n}", 1, MODEL, "settled", NOON, NOON + 5, used, FLAT.cost(used))
+    return Tried(f"s{n}", 1, MODEL, MODEL, "settled", NOON, NOON + 5, used, FLAT.cost(used))
 
 
 def unknown(n: int, used: Meters, spare: int = 0) -> Tried:
     """Nobody knows what it used; it held at least that much."""
     held = FLAT.cost(used) + 15 * spare
     return Tried(
-        f"u{n}", 1, MODEL, "unknown", NOON + n, NOON + 99, held=held, held_tokens=used.total + spare
+        f"u{n}",
+        1,
+        MODEL,
+        MODEL,
+        "unknown",
+        NOON + n,
+        NOON + 99,
+        held=held,
+        held_tokens=used.total + spare,
     )
 
 
@@ -172,10 +180,10 @@ def test_a_model_that_a_covered_day_does_not_name_was_not_billed_on_it() -> None
 
 
 def test_unit_prices_are_the_price_books_where_every_call_has_the_same() -> None:
-    units = units_of(MODEL, NOON)
+    units = units_of(Book())(MODEL, NOON)
     assert units is not None
     assert units.cost(Meters(10, 10, 10, 10, 10)) == 10 * (3 + 0.3 + 3.75 + 6 + 15) * 10**6
     priced = price_of(MODEL, NOON)
     assert priced is not None
     assert {k: v for k, v in priced.as_json().items() if k != "model"} == units.as_json
-    assert units_of("no-such-model", NOON) is None
+    assert units_of(Book())("no-such-model", NOON) is None

@@ -12,6 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from drivers.store.store import SqlStore
 from drivers.usage_report import AdminApi
 from governance.bill import Billed, Meters, Report, day_of
 from governance.charges import Amounts
+from governance.conversation import Usage
 from governance.effects import NOT_BEFORE
+from governance.prices import Book, Contract, cost
+from governance.prices.contract import ModelTerms
 from governance.records import Budget
 from tasks.bills import due_days, reconcile_days
 from tasks.world import now_ms
@@ -64,11 +68,20 @@ async def money(store: SqlStore, budget: tuple[str, str] = USD) -> Budget:
     return found
 
 
-async def look(store: SqlStore, report: Report, *, dry: bool = False) -> Any:
+async def look(
+    store: SqlStore, report: Report, *, dry: bool = False, book: Book | None = None
+) -> Any:
     days = (day_of(now_ms()) - timedelta(1), day_of(now_ms()) + timedelta(1))
     report = replace(report, taken_at=now_ms() + LATER)
     return await reconcile_days(
-        store, report, days, delay_ms=24 * HOUR, by="noor", now=now_ms() + LATER, dry=dry
+        store,
+        report,
+        days,
+        book=book or Book(),
+        delay_ms=24 * HOUR,
+        by="noor",
+        now=now_ms() + LATER,
+        dry=dry,
     )
 
 
@@ -194,14 +207,31 @@ async def test_a_seeded_difference_is_found_by_model_and_day_told_once_and_never
     assert len([a for a in await story.store.audit() if a["what"] == "bill unexplained"]) == 2
 
 
+async def test_what_a_bill_resolves_costs_what_the_contract_says(story: Story) -> None:
+    """The tokens are the bill's, the price is ours: half of the list's here."""
+    day = day_of(now_ms())
+    await call(story, 0, 10**12, cost=None)
+    book = Book(
+        Contract(
+            models=(ModelTerms(model=MODEL, starts=date(2020, 1, 1), discount=Decimal("0.5")),)
+        )
+    )
+    report = told((MODEL, day, Billed(Meters(output=1_000))))
+    (one,) = await look(story.store, report, book=book)
+    assert one.state == "resolved"
+    listed = cost(Usage(output_tokens=1_000), MODEL, now_ms())
+    assert listed is not None
+    assert (await money(story.store)).spent == listed // 2 > 0
+
+
 async def test_a_day_is_not_resolved_before_its_report_is_final(story: Story) -> None:
     await call(story, 0, 10**9, cost=None)
     today = day_of(now_ms())
     report = told((MODEL, today, Billed(Meters())))
     for when in (now_ms(), now_ms() + 24 * HOUR):
         found = await reconcile_days(
-            story.store, replace(report, taken_at=when), (today, today), delay_ms=24 * HOUR,
-            by="noor", now=now_ms() + LATER, dry=False,
+            story.store, replace(report, taken_at=when), (today, today), book=Book(),
+            delay_ms=24 * HOUR, by="noor", now=now_ms() + LATER, dry=False,
         )  # fmt: skip
         assert found == ()
     assert (await money(story.store)).unknown == 10**9
@@ -214,7 +244,13 @@ async def test_calls_over_midnight_wait_for_both_days_and_are_resolved_together(
     midnight = now_ms() - now_ms() % (24 * HOUR)
     await call(story, 0, 10**9, cost=None, began=midnight - 5)
     report = told()
-    args: Any = {"delay_ms": 24 * HOUR, "by": "noor", "now": now_ms() + LATER, "dry": False}
+    args: Any = {
+        "book": Book(),
+        "delay_ms": 24 * HOUR,
+        "by": "noor",
+        "now": now_ms() + LATER,
+        "dry": False,
+    }
     yesterday = today - timedelta(1)
     (one,) = await reconcile_days(
         story.store, replace(report, taken_at=now_ms() + LATER), (yesterday, yesterday), **args
