@@ -484,8 +484,10 @@ def test_the_usage_report_is_read_with_a_key_of_its_own_and_reconciled_from_its_
     server: Server, tmp_path: Path
 ):
     store = {
-        "LOOPRAIL_STORE_URL": f"sqlite://{tmp_path}/store.db", "LOOPRAIL_BLOBS": f"{tmp_path}/blobs"
-    }  # fmt: skip
+        "LOOPRAIL_STORE_URL": f"sqlite://{tmp_path}/store.db",
+        "LOOPRAIL_BLOBS": f"{tmp_path}/blobs",
+        "LOOPRAIL_REGISTRY": str(ROOT / "registry"),
+    }
     missing = server.process("reconcile", **store)
     assert missing.returncode == 1
     assert "Connect it with `loops connect usage-report`" in missing.stderr

@@ -26,7 +26,7 @@ async def test_neither_ours_nor_the_far_sides_account_passes_the_limit_and_few_a
     served = sum(seen.counted["served"] for seen in told)
     assert CALLS * ROUNDS / 40 < served < CALLS * ROUNDS / 2
     errors = {row.error for seen in told for row in seen.rows}
-    assert errors >= {None, "abandoned", "unavailable"}
+    assert {None, "abandoned"} < errors, "answers, a kill, and what the far side did wrong"
 
 
 async def test_every_call_states_five_to_twenty_times_what_it_is_billed(on: Stage) -> None:
