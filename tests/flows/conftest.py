@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.world import DemoWorld
+from tests.flows.worlds import playing
 
 Worlds = Callable[..., DemoWorld]
 
@@ -14,7 +16,7 @@ Worlds = Callable[..., DemoWorld]
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
     """One world for all stories whose agents do as they should and that leave it running."""
-    with DemoWorld(tmp_path_factory.mktemp("world")) as running:
+    with playing(tmp_path_factory.mktemp("world")) as running:
         yield running
 
 
@@ -23,7 +25,7 @@ def worlds(tmp_path: Path) -> Iterator[Worlds]:
     """Worlds of a test's own, each with its own options; ended with the test."""
     with ExitStack() as stack:
 
-        def start(name: str = "own", **options: object) -> DemoWorld:
-            return stack.enter_context(DemoWorld(tmp_path / name, **options))  # type: ignore[arg-type]
+        def start(name: str = "own", **options: Any) -> DemoWorld:
+            return stack.enter_context(playing(tmp_path / name, **options))
 
         yield start

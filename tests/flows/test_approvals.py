@@ -14,6 +14,7 @@ from governance.records import ItemRow
 from tests.flows.farside import ended, merges, propose, requests, spoken, to_the_card, until
 from tests.flows.registries import merger, registry_with
 from tests.flows.telling import told
+from tests.flows.worlds import playing
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 
@@ -23,7 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
     home = tmp_path_factory.mktemp("approvals")
     loops = [merger(f"merge-{n}") for n in ("rejected", "twice", "by-cli")]
     registry = registry_with(home / "registry", [*loops, merger("merge-unanswered", "1m")])
-    with DemoWorld(home / "world", registry=registry) as running:
+    with playing(home / "world", registry=registry) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ from governance.records import Card, ItemRow
 from tests.flows.farside import flow_runs, merges, requests, spoken, to_the_card
 from tests.flows.registries import registry_with
 from tests.flows.telling import told
+from tests.flows.worlds import playing
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 
@@ -48,7 +49,7 @@ class Morning:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
     home = tmp_path_factory.mktemp("delegates")
-    with DemoWorld(home / "world", registry=registry_with(home / "registry")) as running:
+    with playing(home / "world", registry=registry_with(home / "registry")) as running:
         yield running
 
 

@@ -11,6 +11,7 @@ from governance.records import ItemRow
 from tests.flows.farside import bill, calls, ended, flow_runs, requests, spoken, to_the_card, until
 from tests.flows.registries import registry_with
 from tests.flows.telling import told
+from tests.flows.worlds import playing
 
 pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -34,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
     registry = registry_with(home / "registry", [("boaster", BOASTER)])
     tickets = registry / "loops" / "ticket-triage.yaml"
     tickets.write_text(tickets.read_text().replace("max_items: 20", "max_items: 1"))
-    with DemoWorld(home / "world", registry=registry) as running:
+    with playing(home / "world", registry=registry) as running:
         yield running
 
 

@@ -31,6 +31,7 @@ from tests.flows.farside import (
 )
 from tests.flows.registries import merger, registry_with
 from tests.flows.telling import told
+from tests.flows.worlds import playing
 
 pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.timeout(1200)]
 
@@ -57,8 +58,8 @@ async def victims(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vic
     registry = registry_with(
         home / "registry", [merger(f"merge-{n}") for n in ("killed", "answered")]
     )
-    world = DemoWorld(home / "world", registry=registry, model_options=SLOW)
-    await asyncio.to_thread(world.__enter__)
+    opened = playing(home / "world", registry=registry, model_options=SLOW)
+    world = await asyncio.to_thread(opened.__enter__)
     try:
         propose(world, "wanted")
         stories = {s.__name__: asyncio.create_task(s(world)) for s in (killed, answered, cancelled)}
@@ -67,7 +68,7 @@ async def victims(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vic
             story.cancel()
         await asyncio.gather(*stories.values(), return_exceptions=True)
     finally:
-        await asyncio.to_thread(world.close)
+        await asyncio.to_thread(opened.__exit__, None, None, None)
 
 
 def kill(pids: list[int]) -> list[int]:

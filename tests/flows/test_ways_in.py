@@ -19,6 +19,7 @@ from governance.signatures import sign
 from tests.flows.farside import bill, flow_runs, until
 from tests.flows.registries import registry_with
 from tests.flows.telling import told
+from tests.flows.worlds import playing
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -51,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
         for n, t in (("intake", intake), ("one-at-a-time", "{}"))
     ]
     registry = registry_with(home / "registry", loops)
-    with DemoWorld(home / "world", registry=registry) as running:
+    with playing(home / "world", registry=registry) as running:
         yield running
 
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 from demo.forge.seed import write_history
 from demo.outside import Actor, Upstream
 from demo.world import DemoWorld
+from tests.flows.worlds import playing
 from tests.real.endings import VICTIM, Ending, ending_of
 from tests.real.releases import Package, fetch_all, packages, teach
 from tests.real.town import Document, loop, played_by, write_registry
@@ -51,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWorld]:
         home / "registry", list(upstreams), list(IMPOSTORS), [*loops, *doomed(every["parse"])]
     )
     actors = {name: Actor(persona) for name, persona in IMPOSTORS.items()}
-    with DemoWorld(
+    with playing(
         home / "world", registry=registry, knowledge=teach(home / "lessons.json"),
         upstreams=upstreams, actors=actors,
     ) as running:  # fmt: skip
