@@ -1,7 +1,7 @@
 """What does `loops apply` put in force, and what would change if it ran now?
 
-Two things: the rules about spending, which every process reads from the store with each call, and what Prefect watches
-for because no process of ours can report it.
+Two things: the rules about spending, which every process reads from the store with each call and each fan-out, and
+what Prefect watches for because no process of ours can report it.
 """
 
 import asyncio
@@ -115,25 +115,29 @@ class Told:
     """What changes, and every limit that then holds."""
 
     rules: tuple[PlannedRule, ...]
+    fan_outs: tuple[PlannedRule, ...]
     automations: "tuple[Planned, ...]"
     effective: tuple[Effective, ...]
 
 
 async def _look(registry: Registry, store: Store) -> Told:
-    in_force = await store.rules()
+    in_force, fan_outs = await store.rules(), await store.fan_out_rules()
     return Told(
         plan_rules(registry.budgets, in_force),
+        plan_rules(registry.fan_outs, fan_outs),
         await put_in_force(dry=True),
-        effective(registry, in_force),
+        effective(registry, in_force, fan_outs),
     )
 
 
 async def apply_registry(registry: Registry, store: Store, by: str) -> Told:
     """Put it all in force, rules in one transaction, and say what that changed."""
     planned = plan_rules(registry.budgets, await store.rules())
-    await store.put_rules(registry.budgets, by=by, now=now_ms())
+    fan_outs = plan_rules(registry.fan_outs, await store.fan_out_rules())
+    await store.put_rules(registry.budgets, registry.fan_outs, by=by, now=now_ms())
     automations = await put_in_force()
-    return Told(planned, automations, effective(registry, await store.rules()))
+    limits = effective(registry, await store.rules(), await store.fan_out_rules())
+    return Told(planned, fan_outs, automations, limits)
 
 
 def _show(told: Told, *, as_json: bool, dry: bool) -> None:
@@ -141,8 +145,9 @@ def _show(told: Told, *, as_json: bool, dry: bool) -> None:
         found = {name: [one.as_json() for one in rows] for name, rows in vars(told).items()}
         click.echo(json.dumps(found, indent=2))
         return
-    for rule in told.rules:
-        click.echo(f"budget rule {rule.rule}: {_WORDS[rule.change][0 if dry else 1]}")
+    kinds = (("budget rule", told.rules), ("fan-out rule", told.fan_outs))
+    for kind, rule in ((kind, rule) for kind, rules in kinds for rule in rules):
+        click.echo(f"{kind} {rule.rule}: {_WORDS[rule.change][0 if dry else 1]}")
         for field in rule.fields:
             click.echo(f"  {field}")
     for one in told.automations:

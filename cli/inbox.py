@@ -68,16 +68,22 @@ def inbox(loop: str | None, ended: bool, as_json: bool) -> None:
     """List the items found: where each stands, what it cost so far, what is established.
 
     Newest first. AGE counts from when it was found, until it ended. COST is as computed; tries
-    whose cost nobody knows are counted beside it.
+    whose cost nobody knows are counted beside it. An item that is kept_back waits for a person to let
+    its fan-out go (`loops fanout`).
     """
     store = open_cli_store().store
     rows = asyncio.run(_standing(store, loop, open_only=not ended))
     now = now_ms()
+    kept = {
+        r.item.run: r.item.stop.detail for r in rows if r.item.status == "kept_back" and r.item.stop
+    }
     if as_json:
         click.echo(json.dumps([row.as_json(now) for row in rows], indent=2))
     elif rows:
         head = ("ITEM", "LOOP", "TITLE", "STATUS", "ROUND", "AGE", "COST", "EVIDENCE", "STOP")
         click.echo(columns([head, *(_line(row, now) for row in rows)]))
+        for why in kept.values():
+            click.echo(one_line(why))
         if len(rows) == LIMIT:
             click.echo(f"The newest {LIMIT:,} only; narrow it with --loop.", err=True)
     else:

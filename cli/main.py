@@ -39,6 +39,10 @@ COMMANDS = {
     "run": ("cli.run:run", "Fire a loop now."),
     "resume": ("cli.resume:resume", "Let a loop go on that the breaker paused."),
     "budget": ("cli.budget:budget", "Show the caps of a run or an item, or raise one."),
+    "fanout": (
+        "cli.fanout:fanout",
+        "List fan-outs with their price, and let one go that is kept back.",
+    ),
     "serve": ("cli.serve:serve", "Take signed webhooks that fire loops."),
     "connect": ("cli.connect:connect", "Try a credential, and keep it in a Prefect block."),
     "new": ("cli.new:new", "Write a new loop to start from."),

@@ -6,13 +6,15 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from cli.words import columns, one_line, stamp
-from governance.budgets import BudgetRule
-from governance.caps import limits
+from governance.budgets import BudgetRule, FanOutRule
+from governance.caps import fans_out, limits
+from governance.fanout import FanOutRuleInForce
 from governance.parts import Json, usd
 from governance.records import RuleInForce
 from governance.registry import Registry
 
 Change = Literal["install", "update", "remove", "none"]
+AnyRule = BudgetRule | FanOutRule
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PlannedRule:
 
 
 def plan_rules(
-    wanted: Sequence[BudgetRule], in_force: Sequence[RuleInForce]
+    wanted: Sequence[AnyRule], in_force: Sequence[RuleInForce | FanOutRuleInForce]
 ) -> tuple[PlannedRule, ...]:
     """What is to be done about each rule, by name."""
     old = {found.rule.name: found for found in in_force}
@@ -41,7 +43,9 @@ def plan_rules(
     )
 
 
-def _planned(name: str, new: BudgetRule | None, old: RuleInForce | None) -> PlannedRule:
+def _planned(
+    name: str, new: AnyRule | None, old: RuleInForce | FanOutRuleInForce | None
+) -> PlannedRule:
     if old is None:
         assert new is not None
         return PlannedRule(name, "install", tuple(f"{k}: {v}" for k, v in _written(new).items()))
@@ -56,7 +60,7 @@ def _planned(name: str, new: BudgetRule | None, old: RuleInForce | None) -> Plan
     return PlannedRule(name, "update" if fields else "none", fields, old.since, old.by)
 
 
-def _written(rule: BudgetRule) -> dict[str, Any]:
+def _written(rule: AnyRule) -> dict[str, Any]:
     fields = rule.model_dump(mode="json", exclude_defaults=True)
     return {k: v for k, v in fields.items() if k != "name"}
 
@@ -82,22 +86,47 @@ class Effective:
         return {**vars(self), "since": stamp(self.since)}
 
 
-def effective(registry: Registry, in_force: Sequence[RuleInForce]) -> tuple[Effective, ...]:
+def effective(
+    registry: Registry, in_force: Sequence[RuleInForce], fan_outs: Sequence[FanOutRuleInForce]
+) -> tuple[Effective, ...]:
     """Every limit on every loop once the registry's rules are in force, by loop."""
     old = {found.rule.name: found for found in in_force}
+    old_of_fan_outs = {found.rule.name: found for found in fan_outs}
     found: list[Effective] = []
     for loop in sorted(registry.loops.values(), key=lambda one: one.name):
         for rule in registry.budgets:
             if limits(rule, loop, registry.organisation):
-                was = old.get(rule.name)
-                kept = was if was is not None and was.rule == rule else None
+                by, since = _kept(rule, old.get(rule.name))
                 found.append(
                     Effective(
                         loop.name, rule.name, _whose(rule), rule.unit, _amount(rule, rule.limit),
-                        _amount(rule, rule.cap), _per(rule), kept and kept.by, kept and kept.since,
+                        _amount(rule, rule.cap), _per(rule), by, since,
                     )
                 )  # fmt: skip
+        for rule in registry.fan_outs:
+            if fans_out(rule, loop):
+                limit = _amount(rule, rule.limit)
+                kept = _kept(rule, old_of_fan_outs.get(rule.name))
+                found.append(
+                    Effective(
+                        loop.name,
+                        rule.name,
+                        _whose(rule),
+                        rule.unit,
+                        limit,
+                        limit,
+                        "fan-out",
+                        *kept,
+                    )
+                )
     return tuple(found)
+
+
+def _kept(
+    rule: AnyRule, was: RuleInForce | FanOutRuleInForce | None
+) -> tuple[str | None, int | None]:
+    """Who put it in force as it is, and when."""
+    return (was.by, was.since) if was is not None and was.rule == rule else (None, None)
 
 
 def table(found: Sequence[Effective]) -> str:
@@ -113,12 +142,14 @@ def table(found: Sequence[Effective]) -> str:
     return columns((head, *lines))
 
 
-def _whose(rule: BudgetRule) -> str:
+def _whose(rule: AnyRule) -> str:
     on = [
         f"{k} {v}"
         for k in ("team", "user", "loop", "agent", "model", "tool")
-        if (v := getattr(rule, k)) != "*"
+        if (v := getattr(rule, k, "*")) != "*"
     ]
+    if isinstance(rule, FanOutRule):
+        return ", ".join(on) or "each loop"
     each = f"each {' and '.join(rule.each)}" if rule.each else ""
     return ", ".join(filter(None, (each, *on))) or "everybody together"
 
@@ -128,7 +159,7 @@ def _per(rule: BudgetRule) -> str:
     return f"{rule.per}{zone}" if rule.per else "at one moment"
 
 
-def _amount(rule: BudgetRule, value: int) -> str:
+def _amount(rule: AnyRule, value: int) -> str:
     if rule.unit != "usd":
         return f"{value:,}"
     return f"{usd(value).quantize(Decimal('0.000001')).normalize():,f}"

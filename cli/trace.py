@@ -5,12 +5,14 @@ import json
 
 import click
 
+from cli.fanouts import fan_out_json
 from cli.pick import pick_owner
 from cli.source import json_option
 from cli.store import open_cli_store
 from cli.tree import ItemTrace, Lane, changes_in, lanes_of
 from cli.treelines import item_lines, run_lines
 from cli.words import columns, now_ms, stamp
+from governance.fanout import FanOut
 from governance.memory import Store
 from governance.parts import Json
 from governance.records import ItemRow, RunRow
@@ -40,13 +42,15 @@ def trace(owner: str, as_json: bool) -> None:
     """
     store = open_cli_store().store
     run, lanes, items = asyncio.run(_traced(store, owner))
+    fan_out = asyncio.run(store.fan_out(run.run)) if run else None
     if as_json:
         told = [item.as_json() for item in items]
-        click.echo(json.dumps(_run_json(run, lanes, told) if run else told[0], indent=2))
+        shown = _run_json(run, lanes, told, fan_out) if run else told[0]
+        click.echo(json.dumps(shown, indent=2))
         return
     head = ("WHAT", "STATUS", "SECONDS", "TOKENS", "COST", "NOTE")
     now = now_ms()
-    rows = run_lines(run, lanes, items, now) if run else item_lines(items[0], 0, now)
+    rows = run_lines(run, lanes, items, now, fan_out) if run else item_lines(items[0], 0, now)
     click.echo(columns([head, *rows]))
 
 
@@ -77,7 +81,9 @@ async def _item(store: Store, item: ItemRow) -> ItemTrace:
     )
 
 
-def _run_json(run: RunRow, lanes: tuple[Lane, ...], items: list[Json]) -> Json:
+def _run_json(
+    run: RunRow, lanes: tuple[Lane, ...], items: list[Json], fan_out: FanOut | None
+) -> Json:
     return {
         "run": run.run,
         "loop": run.loop,
@@ -88,6 +94,7 @@ def _run_json(run: RunRow, lanes: tuple[Lane, ...], items: list[Json]) -> Json:
         "closed_at": stamp(run.closed_at),
         "stop": vars(run.stop) if run.stop else None,
         "summary": run.summary,
+        "fan_out": fan_out_json(fan_out) if fan_out else None,
         "lanes": [lane.as_json() for lane in lanes],
         "items": items,
     }

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from cli.cards import answer_of
+from cli.fanouts import said_of
 from cli.spent import Spent, spent
 from cli.tree import Effect, ItemTrace, Lane, rows_of, seconds
 from cli.words import money, one_line
 from governance.effects import Stop
+from governance.fanout import FanOut
 from governance.records import Card, LedgerRow, RunRow
 
 Line = tuple[str, str, str, str, str, str]
@@ -17,8 +19,9 @@ NOTE = 120
 
 
 def run_lines(
-    run: RunRow, lanes: Sequence[Lane], items: Sequence[ItemTrace], now: int
-) -> list[Line]:
+    run: RunRow, lanes: Sequence[Lane], items: Sequence[ItemTrace], now: int,
+    fan_out: FanOut | None,
+) -> list[Line]:  # fmt: skip
     """A run with all its items."""
     every = [*rows_of(lanes), *(row for item in items for row in rows_of(item.lanes))]
     what = f"run {run.run} {run.loop}, slot {one_line(run.slot)}"
@@ -27,6 +30,9 @@ def run_lines(
     lines = [_total(what, run.status, took, spent(every), note)]
     for lane in lanes:
         lines += _lane(lane, 1)
+    if fan_out is not None:
+        what = f"{_indent(1)}fan-out of {fan_out.price.items:,}"
+        lines.append((what, fan_out.standing, "-", "-", "-", one_line(said_of(fan_out))))
     for item in items:
         lines += item_lines(item, 1, now)
     return lines

@@ -21,7 +21,9 @@ async def wake(store: Store, card: str) -> tuple[bool, str]:
     return False, f"The answer is on record; housekeeping will wake the waiting run{why}."
 
 
-async def hand_out(store: Store, items: Sequence[str]) -> tuple[bool, str]:
+async def hand_out(
+    store: Store, items: Sequence[str], what: str = "what had stopped", then: str = "goes on at its next step"
+) -> tuple[bool, str]:  # fmt: skip
     """Send what is due, once; whether each of these items has its new flow run, and a sentence that says so."""
     why = ""
     try:
@@ -30,8 +32,8 @@ async def hand_out(store: Store, items: Sequence[str]) -> tuple[bool, str]:
         why = f" ({error})"
     due = {row.payload["item"] for row in await store.outbox(100_000) if row.kind == "dispatch"}
     if not due.intersection(items):
-        return True, "What had stopped is dispatched; it goes on at its next step."
-    return False, f"It is on record; housekeeping will dispatch what had stopped{why}."
+        return True, f"{what.capitalize()} is dispatched; it {then}."
+    return False, f"It is on record; housekeeping will dispatch {what}{why}."
 
 
 async def _drain() -> None:

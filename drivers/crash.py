@@ -18,7 +18,7 @@ TRANSACTIONS = (
     "ask", "posted", "answer", "learned", "begin-anew", "close", "end", "sent", "sweep", "end-stuck",
     "restart", "give-up", "give-up-run", "kept-house", "hand-out-anew", "forget", "calendar", "deal-with",
     "deliver", "trip", "switch-off", "unpause", "correct", "put-cap", "raise", "restored", "put-rules",
-    "reconcile",
+    "reconcile", "answer-fan-out",
 )  # fmt: skip
 """Every transaction that writes to the store, with a point before and one after: what is asked for, what is durable."""
 

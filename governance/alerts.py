@@ -2,7 +2,7 @@
 
 What is an alert: a share of a budget that is spent for good, a call that was refused for it, a run far dearer than its
 loop's past, a call that took more than it could. What is held is none, since most of it comes back; nor is a budget that
-one item has for itself, since its run's report says how it ended.
+one item has for itself, since its run's report says how it ended. A fan-out above a rule is one before it costs anything.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from statistics import median_low
 
 from governance.approvals import moment, plain
 from governance.charges import unit_of
+from governance.fanout import ways_out
 from governance.parts import Json, usd
 
 RULE_SHARES = (50, 80, 100)
@@ -74,6 +75,8 @@ def said(alert: Json) -> tuple[str, str] | None:
             return _spike(alert)
         case "overshoot":
             return _overshoot(alert)
+        case "fan_out":
+            return _fan_out(alert)
         case _:
             return None
 
@@ -124,6 +127,14 @@ def _overshoot(alert: Json) -> tuple[str, str]:
         f"reserved for it.\nNothing more is drawn on budget {plain(str(alert['budget']))} in window "
         f"{plain(str(alert['window']))}: our bound is wrong, or the bill is.\n"
         f"Look: `loops trace {plain(key.partition('-')[0])}`",
+    )
+
+
+def _fan_out(alert: Json) -> tuple[str, str]:
+    run = plain(str(alert["run"]))
+    return (
+        f"{plain(str(alert['loop']))}: a fan-out of {alert['items']:,} is kept back until you let it go",
+        f"{plain(str(alert['told']))} ({moment(alert['at'])}).\nNothing was asked for it. {ways_out(run)}",
     )
 
 

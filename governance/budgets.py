@@ -1,7 +1,7 @@
-"""Who may spend how much, and in which stretch of time?
+"""Who may spend how much, in which stretch of time, and for how much at once?
 
-What registry/budgets.yaml says. Every rule that matches a call must have room for it, and each is charged. Which
-budgets a call draws on is said by `draws`.
+What registry/budgets.yaml says. Every rule that matches a call must have room for it, and each is charged; which
+budgets a call draws on is said by `draws`. What a fan-out is judged by is said by `fanout`.
 """
 
 import re
@@ -168,8 +168,54 @@ class BudgetRule(Part):
         return self
 
 
+class FanOutRule(Part):
+    """What the items that one heartbeat hands out at once may be expected to cost, or how many they may be."""
+
+    name: Name
+    """What it is called wherever it is shown."""
+    usd: Usd | None = None
+    """What all of them together are expected to cost, at most."""
+    items: Count | None = None
+    """How many they are, at most."""
+    team: Selector = "*"
+    """Whose loops."""
+    user: Selector = "*"
+    """The owner of the loop."""
+    loop: Selector = "*"
+    """Which loops."""
+    reason: OneLine = ""
+    """Why, for whoever meets it."""
+
+    @property
+    def unit(self) -> Literal["usd", "items"]:
+        """What it counts."""
+        return "items" if self.usd is None else "usd"
+
+    @property
+    def limit(self) -> int:
+        """What is declared: items, or USD in pico-USD."""
+        if self.usd is not None:
+            return pico(self.usd)
+        assert self.items is not None
+        return self.items
+
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """On whom, and on what: two rules of one scope say two things about the same."""
+        return (self.team, self.user, self.loop, self.unit)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "FanOutRule":
+        if (self.usd is None) == (self.items is None):
+            found = "none" if self.usd is None else "usd and items"
+            raise ValueError(f"limits {found}: give exactly one of usd, items")
+        return self
+
+
 class Budgets(Part):
     """All rules about spending."""
 
     budgets: tuple[BudgetRule, ...] = ()
     """In any order: all that match a call must have room."""
+    fan_outs: tuple[FanOutRule, ...] = ()
+    """In any order: what a heartbeat hands out must stay within all that match its loop."""

@@ -1,11 +1,12 @@
 """Which rules about spending limit which loop, and which would never take effect?"""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from governance.budgets import BudgetRule
+from governance.budgets import BudgetRule, FanOutRule
 from governance.definition import Grants, Loop
 from governance.draws import Drawing, counts, matches
 from governance.effects import Principal
+from governance.fanout import covers
 from governance.organisation import Organisation
 from governance.policy import granted
 from governance.problems import Path, suggest
@@ -39,24 +40,9 @@ def unfit_rules(
     priced: Callable[[str], bool],
 ) -> Iterator[tuple[Path, str]]:  # fmt: skip
     """Every rule that contradicts another, would never take effect, or counts USD where there is no price."""
-    names: dict[str, int] = {}
-    scopes: dict[tuple[object, ...], str] = {}
+    yield from _twice(rules, "budgets", "callers, unit and time")
     for n, rule in enumerate(rules):
         at: Path = ("budgets", n)
-        if rule.name in names:
-            yield (
-                (*at, "name"),
-                f"{rule.name!r} is the name of rule {names[rule.name] + 1:,} too; rename one",
-            )
-        elif rule.scope in scopes:
-            yield (
-                at,
-                (
-                    f"limits what rule {scopes[rule.scope]!r} limits: the same callers, unit and time. Keep one"
-                ),
-            )
-        names.setdefault(rule.name, n)
-        scopes.setdefault(rule.scope, rule.name)
         unknown = tuple(_unknown(rule, loops, organisation))
         yield from (((*at, field), said) for field, said in unknown)
         if not unknown and not any(limits(rule, loop, organisation) for loop in loops):
@@ -67,8 +53,50 @@ def unfit_rules(
             )
 
 
+def unfit_fan_outs(
+    rules: Sequence[FanOutRule], loops: Sequence[Loop], organisation: Organisation,
+    priced: Callable[[str], bool],
+) -> Iterator[tuple[Path, str]]:  # fmt: skip
+    """The same of the rules about fan-outs."""
+    yield from _twice(rules, "fan_outs", "loops and unit")
+    for n, rule in enumerate(rules):
+        at: Path = ("fan_outs", n)
+        unknown = tuple(_unknown(rule, loops, organisation))
+        yield from (((*at, field), said) for field, said in unknown)
+        about = [loop for loop in loops if fans_out(rule, loop)]
+        if not unknown and not about:
+            yield at, "is about no loop, so it would never take effect"
+        if rule.unit == "usd":
+            models = {
+                d.name for loop in about for d in drawings(loop, organisation) if d.kind == "model"
+            }
+            said = _without_price(models, organisation, priced)
+            yield from (((*at, "usd"), f"{one}, or count items") for one in said)
+
+
+def fans_out(rule: FanOutRule, loop: Loop) -> bool:
+    """Must what the loop hands out stay within the rule?"""
+    return covers(rule, loop=loop.name, owner=loop.owner, team=loop.team)
+
+
+def _twice(
+    rules: Sequence[BudgetRule] | Sequence[FanOutRule], under: str, same: str
+) -> Iterator[tuple[Path, str]]:
+    names: dict[str, int] = {}
+    scopes: dict[tuple[object, ...], str] = {}
+    for n, rule in enumerate(rules):
+        if rule.name in names:
+            told = f"{rule.name!r} is the name of rule {names[rule.name] + 1:,} too; rename one"
+            yield (under, n, "name"), told
+        elif rule.scope in scopes:
+            told = f"limits what rule {scopes[rule.scope]!r} limits: the same {same}. Keep one"
+            yield (under, n), told
+        names.setdefault(rule.name, n)
+        scopes.setdefault(rule.scope, rule.name)
+
+
 def _unknown(
-    rule: BudgetRule, loops: Sequence[Loop], organisation: Organisation
+    rule: BudgetRule | FanOutRule, loops: Sequence[Loop], organisation: Organisation
 ) -> Iterator[tuple[str, str]]:
     tools = {f"{c}.{t}" for c, entry in organisation.connectors.items() for t in entry.tools}
     agents = {a.name for loop in loops for a in loop.subagents} | {"lead", "loop", "verifier"}
@@ -78,7 +106,7 @@ def _unknown(
         "tool": tools,
     }  # fmt: skip
     for field, names in known.items():
-        wanted = str(getattr(rule, field))
+        wanted = str(getattr(rule, field, "*"))
         if not _WILD & set(wanted) and wanted not in names:
             yield field, f"{field} {wanted!r} is not there" + suggest(wanted, names)
 
@@ -93,6 +121,12 @@ def _unpriced(
         d.name for loop in loops for d in drawings(loop, organisation)
         if d.kind == "model" and matches(rule, d)
     }  # fmt: skip
+    yield from _without_price(models, organisation, priced)
+
+
+def _without_price(
+    models: Iterable[str], organisation: Organisation, priced: Callable[[str], bool]
+) -> Iterator[str]:
     for name in sorted(models):
         entry = organisation.models.get(name)
         if entry is not None and not priced(entry.model):

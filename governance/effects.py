@@ -23,11 +23,13 @@ StopReason = Literal[
     "steps", "tokens", "cost", "budget", "minutes", "stalled", "rounds", "refusal", "truncated", "malformed",
     "verifier", "checker", "rejected", "expired", "denied", "diverged", "not_reproduced",
     "environment_broken", "unavailable", "refused_outside", "in_doubt", "lives", "cancelled", "breaker",
-    "damaged",
+    "damaged", "fan_out",
 ]  # fmt: skip
 """Why something ended before it was done."""
 
-BY_PEOPLE: tuple[StopReason, ...] = ("rejected", "expired", "cancelled", "denied", "breaker")
+BY_PEOPLE: tuple[StopReason, ...] = (
+    "rejected", "expired", "cancelled", "denied", "breaker", "fan_out",
+)  # fmt: skip
 """Stops that somebody decided, or must decide about: no failure, and no success either."""
 
 

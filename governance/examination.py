@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from governance.budgets import BudgetRule, Budgets
-from governance.caps import unfit_rules
+from governance.budgets import Budgets
+from governance.caps import unfit_fan_outs, unfit_rules
 from governance.definition import Loop
 from governance.documents import Document, hidden, parse
 from governance.errors import DefinitionError
@@ -84,8 +84,9 @@ class _Examination:
         self.found.warnings.sort(key=in_order)
         if organisation and not self.found.problems:
             self.found.registry = Registry(
-                organisation, self.loops, self.instructions, skills, budgets, contract
-            )
+                organisation, self.loops, self.instructions, skills, budgets.budgets, contract,
+                budgets.fan_outs,
+            )  # fmt: skip
         return self.found
 
     def _file(self, path: str) -> str:
@@ -106,16 +107,16 @@ class _Examination:
             self._problem(file, "is missing; it names models, connectors and people")
         return None
 
-    def _budgets(self, known: Known | None) -> tuple[BudgetRule, ...]:
+    def _budgets(self, known: Known | None) -> Budgets:
         file = self._file("budgets.yaml")
         document = parse(self.texts.files.get("budgets.yaml", "{}"), file)
         found = self._valid(Budgets, document, document.value, file, ()) or Budgets()
         # Whose loop is broken may be whom a rule is about.
         if known is not None and self.loops and not self.found.problems:
-            loops = tuple(self.loops.values())
-            unfit = unfit_rules(found.budgets, loops, known.organisation, known.priced)
+            whose = tuple(self.loops.values()), known.organisation, known.priced
+            unfit = (*unfit_rules(found.budgets, *whose), *unfit_fan_outs(found.fan_outs, *whose))
             self.found.problems += placed(document.lines, file, unfit)
-        return found.budgets
+        return found
 
     def _contract(self, priced: Callable[[str], bool], ids: Iterable[str]) -> Contract:
         file = self._file("prices.yaml")

@@ -6,7 +6,6 @@
 from typing import Literal, Protocol
 
 from governance.answers import Answer
-from governance.budgets import BudgetRule
 from governance.doubt_memory import Doubts
 from governance.effects import (
     Admission,
@@ -19,6 +18,7 @@ from governance.effects import (
     Settlement,
     Stop,
 )
+from governance.fanout import Ceiling
 from governance.firing_memory import Firings
 from governance.meter import Reading
 from governance.parts import Json
@@ -32,14 +32,14 @@ from governance.records import (
     ItemRow,
     LedgerRow,
     PageMoved,
-    RuleInForce,
     RunRow,
     StatePage,
 )
+from governance.spending_memory import Spending
 from governance.upkeep import Upkeep
 
 
-class Store(Firings, Doubts, Upkeep, Raises, Protocol):
+class Store(Firings, Doubts, Upkeep, Raises, Spending, Protocol):
     """The one memory. Every method is one transaction, durable when it returns."""
 
     # definitions and audit -------------------------------------------------
@@ -67,8 +67,12 @@ class Store(Firings, Doubts, Upkeep, Raises, Protocol):
     async def found(
         self, run: str, findings: tuple[tuple[str, Finding], ...], *, definition: str,
         budgets: tuple[Budget, ...], state: str | None, summary: str, now: int,
+        owner: str = "unowned", team: str = "unassigned", ceilings: tuple[Ceiling, ...] = (),
     ) -> tuple[ItemRow, ...]:  # fmt: skip
         """T2: the items that are new (not open under the same dedupe key), with their dispatch in the outbox.
+
+        First they are priced, by the loop's past or by `ceilings`. Above a rule about fan-outs none is dispatched: all
+        are `kept_back`, with the stop that says why, until `answer_fan_out`.
 
         `findings` come with their item ids, `short_id("i", loop, dedupe, run)`; others raise `StoreError`.
         `budgets` are templates whose `{item}` is filled in for each. With no open item left the run closes.
@@ -215,14 +219,6 @@ class Store(Firings, Doubts, Upkeep, Raises, Protocol):
 
     async def put_cap(self, budget: str, window: str, cap: int, *, by: str, now: int) -> Budget:
         """Put a cap in force, or change it; audited when it changes. What is held and spent stays."""
-        ...
-
-    async def rules(self) -> tuple[RuleInForce, ...]:
-        """The rules about spending that are in force, by name."""
-        ...
-
-    async def put_rules(self, wanted: tuple[BudgetRule, ...], *, by: str, now: int) -> None:
-        """Put exactly these rules in force, audited; a changed cap holds for windows that have begun, too."""
         ...
 
     async def evidence(self, item: str) -> tuple[Evidence, ...]:

@@ -13,7 +13,8 @@ from governance.effects import CostStatus, Evidence, Kind, Place, Principal, Sto
 from governance.parts import Json
 from governance.rounds import Restarts
 
-ItemStatus = Literal["found", "working", "waiting", "done", "stopped"]
+ItemStatus = Literal["found", "kept_back", "working", "waiting", "done", "stopped"]
+"""`kept_back`: in the inbox, and not handed out until a person lets its fan-out go."""
 RunStatus = Literal["open", "closed"]
 
 

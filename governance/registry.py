@@ -13,7 +13,7 @@ Texts in, a `Registry` out, or every problem of every file at once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from governance.budgets import BudgetRule
+from governance.budgets import BudgetRule, FanOutRule
 from governance.definition import Loop
 from governance.errors import DefinitionError
 from governance.organisation import Organisation
@@ -57,6 +57,8 @@ class Registry:
     """The rules about spending, as budgets.yaml says them; in force is what was applied."""
     prices: Contract = field(default_factory=Contract)
     """What costs other than the price list says."""
+    fan_outs: tuple[FanOutRule, ...] = ()
+    """The rules about what a heartbeat may hand out at once, as budgets.yaml says them."""
 
     def loop(self, name: str) -> Loop:
         """The loop of this name. Raises `DefinitionError`."""

@@ -26,11 +26,13 @@ def state_page(
     done = [i for i in items if i.status == "done"][:KEPT]
     ended = [i for i in items if i.status == "stopped"][:KEPT]
     going = [i for i in items if i.status not in ("done", "stopped")]
+    kept = {i.run: i.stop.detail for i in going if i.status == "kept_back" and i.stop}
     parts = [
         f"# State of {loop}",
         *([_section("Paused", _paused(pause))] if pause else []),
+        *([_section("Kept back", [f"- {_flat(why)}" for why in kept.values()])] if kept else []),
         _section("Done", [_done(i) for i in done]),
-        _section("Open", [f"- {_name(i)}: {i.status}" for i in going]),
+        _section("Open", [f"- {_name(i)}: {i.status.replace('_', ' ')}" for i in going]),
         _section("Ended otherwise", [_ended(i) for i in ended]),
         f"{PEOPLE}\n{said or 'Nothing.'}",
     ]

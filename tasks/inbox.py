@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
+from governance.ceilings import ceilings
 from governance.conversation import EMPTY_HEAD
 from governance.effects import Stop
 from governance.evidence import FoundItems
@@ -79,7 +80,10 @@ class _Findings:
 
 
 async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow, ...] | Stop:
-    """T2: the findings that are new, and their dispatch, in one transaction; nothing once it was called off."""
+    """T2: the findings that are new, and their dispatch, in one transaction; nothing once it was called off.
+
+    A stop when they are kept back: all together they cost more than a rule lets a heartbeat hand out.
+    """
     run = await job.world.store.run(job.run)
     if run is not None and run.stop is not None:
         return run.stop
@@ -87,7 +91,8 @@ async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow
     kept_now = findings[:limit]
     left = len(findings) - len(kept_now)
     summary = f"{len(kept_now)} found" + (f", {left} left for next time" if left else "")
-    return await _found(len(kept_now), _Findings(kept_now, summary))
+    items = await _found(len(kept_now), _Findings(kept_now, summary))
+    return next((i.stop for i in items if i.status == "kept_back" and i.stop), items)
 
 
 @task(
@@ -97,7 +102,7 @@ async def put_in_inbox(job: Job, findings: tuple[Finding, ...]) -> tuple[ItemRow
     persist_result=False,
 )
 async def _found(count: int, findings: _Findings) -> tuple[ItemRow, ...]:
-    job = current()
+    job, now = current(), now_ms()
     return await job.world.store.found(
         job.run,
         tuple((short_id("i", job.loop.name, f.dedupe, job.run), f) for f in findings.every),
@@ -105,5 +110,8 @@ async def _found(count: int, findings: _Findings) -> tuple[ItemRow, ...]:
         budgets=item_budgets(job.loop, job.run),
         state=None,
         summary=findings.summary,
-        now=now_ms(),
+        now=now,
+        owner=job.loop.owner,
+        team=job.loop.team,
+        ceilings=ceilings(job.pinned, job.world.edge.book, now),
     )

@@ -118,9 +118,11 @@ async def _run(world: World, run: RunRow) -> tuple[str, str]:
         for i in items
     )
     stopped = f"stopped ({run.stop.reason}): {plain(run.stop.detail)}" if run.stop else ""
+    fan_out = await world.store.fan_out(run.run)
+    before = f"\nPriced before: {plain(fan_out.told)}" if fan_out else ""
     return (
         f"{run.loop}: run {run.run} is over",
-        f"{stopped or run.summary or 'nothing found'}\n{ended}\n"
+        f"{stopped or run.summary or 'nothing found'}{before}\n{ended}\n"
         f"Cost: {usd(spent):.4f} USD (computed)\n{link(run.flow_run)}",
     )
 

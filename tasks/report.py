@@ -62,13 +62,21 @@ def done_means(job: Job) -> str:
 
 
 async def report(job: Job, found: int, stop: Stop | None) -> State[Any]:
-    """End a heartbeat: hand out what was found, or close the run that found nothing."""
+    """End a heartbeat: hand out what was found, or close the run that found nothing.
+
+    The run of a fan-out that is kept back has items, and stays open.
+    """
     if stop:
         await job.world.store.end_run(job.run, stop=stop, now=now_ms())
     await drain(job.world)
-    await _artifact(job, stop.detail if stop else f"{found} put in the inbox.", {})
+    await _artifact(job, stop.detail if stop else await _handed_out(job, found), {})
     await show_meter(job.world, loop=job.loop.name, run=job.run)
     return ended(stop) if stop else Completed(name="Done", message=f"{found} put in the inbox")
+
+
+async def _handed_out(job: Job, found: int) -> str:
+    fan_out = await job.world.store.fan_out(job.run)
+    return f"{found} put in the inbox" + (f": {fan_out.told}." if fan_out else ".")
 
 
 async def _artifact(job: Job, headline: str, outcome: Json) -> None:

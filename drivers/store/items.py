@@ -139,14 +139,15 @@ def close(
             detail=stop.detail if stop else None, now=now, awake=_awake(row, now), item=item,
         )  # fmt: skip
         write_page(sql, row["loop"], state, by=f"item {item}", now=now)
-        _one_less(sql, row["run"], now)
+        one_less(sql, row["run"], now)
     run = sql.one("SELECT * FROM runs WHERE run = :run", run=row["run"])
     if run is None:
         raise StoreError(f"run {row['run']!r} of item {item!r} is not in the store.")
     return rows.run_row(run)
 
 
-def _one_less(sql: Sql, run: str, now: int) -> None:
+def one_less(sql: Sql, run: str, now: int) -> None:
+    """One item of the run has ended, and with the last one the run; people are told."""
     sql.run("UPDATE runs SET open_items = open_items - 1 WHERE run = :run", run=run)
     closed = sql.run(
         "UPDATE runs SET status = 'closed', closed_at = :now"
@@ -189,6 +190,10 @@ def _unclaimable(row: Row, flow_run: str) -> Refused | None:
     if status in FINAL:
         stop = rows.stop_of(row)
         return Refused(stop or Stop("cancelled", f"item {item!r} is already {status}"))
+    if status == "kept_back":
+        stop = rows.stop_of(row)
+        assert stop is not None
+        return Refused(stop)
     if row["flow_run"] not in (None, flow_run):
         detail = f"item {item!r} belongs to flow run {row['flow_run']!r}, not to {flow_run!r}"
         return Refused(Stop("cancelled", detail))

@@ -171,6 +171,20 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX runs_loop ON runs (loop, opened_at)",
         ),
     ),
+    Migration(
+        "0014-fan-outs",
+        (
+            "CREATE TABLE fan_out_rules (rule TEXT NOT NULL PRIMARY KEY, body TEXT NOT NULL,"
+            " since BIGINT NOT NULL, said_by TEXT NOT NULL)",
+            # What a heartbeat found that was new, with its price; `refused_by` are the rules it was above.
+            "CREATE TABLE fan_outs (run TEXT NOT NULL PRIMARY KEY, loop TEXT NOT NULL, price TEXT NOT NULL,"
+            " told TEXT NOT NULL, refused_by TEXT NOT NULL, at BIGINT NOT NULL, answer TEXT, said_by TEXT,"
+            " why TEXT, answered_at BIGINT)",
+            "CREATE INDEX fan_outs_kept_back ON fan_outs (at) WHERE refused_by <> '[]' AND answer IS NULL",
+            # What items of a loop cost lately is looked up before each fan-out.
+            "CREATE INDEX items_closed ON items (loop, closed_at, item) WHERE closed_at IS NOT NULL",
+        ),
+    ),
 )
 
 

@@ -80,6 +80,13 @@ def _mark_item(sql: Sql, item: Row, epoch: int, now: int) -> None:
         " ON CONFLICT (item) DO UPDATE SET epoch = :epoch",
         item=item["item"], epoch=epoch,
     )  # fmt: skip
+    if item["status"] == "kept_back":
+        # It may have been let go since. Whoever took it up then starts nothing more, and a person is asked again.
+        sql.run(
+            "UPDATE items SET fence = fence + :ahead WHERE item = :item",
+            ahead=FENCES_AHEAD, item=item["item"],
+        )  # fmt: skip
+        return
     # The flow run it had may be gone, over, or asleep under a form that this store knows nothing of.
     key = f"{item['loop']}-{item['item']}-restored-{epoch}"
     hand_out(sql, item, key, ahead=FENCES_AHEAD, now=now)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from drivers.store import rows
 from drivers.store.breakers import open_breaker
+from drivers.store.fanouts import fan_out
 from drivers.store.money import add_budgets
 from drivers.store.outbox import send
 from drivers.store.pages import write_page
@@ -13,6 +14,7 @@ from drivers.store.sql import Sql
 from governance.breaker import breaker_stop
 from governance.effects import Principal, Refused, Stop
 from governance.errors import StoreError
+from governance.fanout import Ceiling
 from governance.parts import canonical, short_id
 from governance.records import Budget, Finding, ItemRow, RunRow
 
@@ -59,8 +61,12 @@ def open_run(
 def found(
     sql: Sql, run: str, findings: Sequence[tuple[str, Finding]], *, definition: str,
     budgets: tuple[Budget, ...], state: str | None, summary: str, now: int,
+    owner: str = "unowned", team: str = "unassigned", ceilings: tuple[Ceiling, ...] = (),
 ) -> tuple[ItemRow, ...]:  # fmt: skip
-    """T2: the new items with their dispatch, or those of the first time. Raises `StoreError` for a foreign id."""
+    """T2: the new items, priced, with their dispatch unless a rule keeps them back; or those of the first time.
+
+    Raises `StoreError` for a foreign id.
+    """
     row = sql.one("SELECT * FROM runs WHERE run = :run", run=run)
     if row is None:
         raise StoreError(
@@ -70,11 +76,11 @@ def found(
     if row["found_at"] is None and row["status"] == "open":
         loop: str = row["loop"]
         new = [
-            item
+            (item, finding)
             for nth, (item, finding) in enumerate(findings)
             if _add(sql, nth, item, finding, loop=loop, run=run, definition=definition, now=now)
         ]
-        for item in new:
+        for item, _ in new:
             add_budgets(sql, (_of_item(budget, item) for budget in budgets))
         if state is not None:
             write_page(sql, loop, state, by=f"run {run}", now=now)
@@ -86,6 +92,10 @@ def found(
         )  # fmt: skip
         if not new:
             send(sql, "notice", run, {"kind": "run_closed", "run": run})
+        elif fan_out(sql, row, len(new), ceilings, owner=owner, team=team, now=now):
+            for item, finding in new:
+                payload = {"loop": loop, "item": item, "run": run, "title": finding.title}
+                send(sql, "dispatch", f"{loop}-{item}-0", payload)
     items = sql.all("SELECT * FROM items WHERE run = :run ORDER BY nth", run=run)
     return tuple(rows.item_row(item) for item in items)
 
@@ -108,9 +118,6 @@ def _add(
         item=item, nth=nth, loop=loop, dedupe=finding.dedupe, run=run, finding=canonical(vars(finding)),
         definition=definition, now=now,
     )  # fmt: skip
-    if new:
-        payload = {"loop": loop, "item": item, "run": run, "title": finding.title}
-        send(sql, "dispatch", f"{loop}-{item}-0", payload)
     return new == 1
 
 

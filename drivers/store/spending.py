@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from drivers.store import money, raises
+from drivers.store import fanouts, money, raises
 from drivers.store.pages import note
 from drivers.store.short import Short
 from drivers.store.sql import Sql
 from drivers.store.thresholds import read_rule
-from governance.budgets import BudgetRule
+from governance.budgets import BudgetRule, FanOutRule
 from governance.charges import Charge
 from governance.draws import RULE, Drawing, begins, draws
 from governance.effects import Intent, Principal
@@ -32,8 +32,12 @@ def rules(sql: Sql) -> tuple[RuleInForce, ...]:
     return tuple(RuleInForce(read_rule(row["body"]), row["since"], row["said_by"]) for row in found)
 
 
-def put_rules(sql: Sql, wanted: Sequence[BudgetRule], *, by: str, now: int) -> None:
+def put_rules(
+    sql: Sql, wanted: Sequence[BudgetRule], fan_outs: Sequence[FanOutRule] = (), *, by: str,
+    now: int,
+) -> None:  # fmt: skip
     """Put exactly these in force; every change is audited, and a changed cap holds for windows that have begun."""
+    fanouts.put_rules(sql, fan_outs, by=by, now=now)
     before = {row["rule"]: row["body"] for row in sql.all("SELECT * FROM budget_rules")}
     after = {rule.name: spelled(rule) for rule in wanted}
     for name in sorted(before.keys() - after.keys()):

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from drivers.crash import around
 from drivers.store import (
     breakers,
+    fanouts,
     housekeeping,
     lives,
     lost,
@@ -100,6 +101,10 @@ class Transactions:
     put_cap = writing(pages.put_cap, "put-cap")
     rules = reading(spending.rules)
     put_rules = writing(spending.put_rules, "put-rules")
+    fan_out_rules = reading(fanouts.rules)
+    fan_out = reading(fanouts.of_run)
+    fan_outs = reading(fanouts.on_record)
+    answer_fan_out = writing(fanouts.answer, "answer-fan-out")
     caps = reading(raises.caps)
     windows = reading(raises.windows)
     in_window = reading(raises.in_window)

@@ -6,6 +6,7 @@ The call is told how often it was made before; that moves its clock.
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from drivers.backup import put_back, take
 from drivers.store.connection import sqlite_database
 from drivers.store.migrations import MIGRATIONS, migrate
 from governance.bill import Billed, Meters
-from governance.budgets import BudgetRule
+from governance.budgets import BudgetRule, FanOutRule
 from governance.charges import Amounts
 from governance.effects import Evidence, Place, Refused, Stop
+from governance.fanout import Answering
 from governance.parts import short_id
 from governance.raises import Raising
 from governance.reconcile import Compared, Share
@@ -100,6 +102,11 @@ async def opened(story: Story) -> None:
 
 async def found(story: Story) -> object:
     return await story.find("test_a", budgets=(Budget("item:{item}:steps", RUN, 5),))
+
+
+async def cheap_only(story: Story) -> None:
+    """A rule that keeps back what nobody has a price of."""
+    await story.store.put_rules((), (FanOutRule(name="cheap", usd=Decimal(1)),), by="noor", now=1)
 
 
 async def claimed(story: Story, nth: int = 0) -> object:
@@ -280,6 +287,10 @@ DEEDS: dict[str, Deed] = {
     "put-cap": Deed(after(opened), plain("put_cap", "run:r1:usd", RUN, 500, by="noor", now=7000)),
     "raise": Deed(after(*WORKING, capped), at(raised)),
     "put-rules": Deed(after(opened), plain("put_rules", (A_DAY,), by="noor", now=7000)),
+    "answer-fan-out": Deed(
+        after(opened, cheap_only, found),
+        plain("answer_fan_out", Answering(RUN, "allow", "noor", "seen"), now=7000),
+    ),
     "reconcile": Deed(
         after(*WORKING, lost_call),
         plain("reconcile", BILLED, 1, source="the report", by="noor", now=9000),

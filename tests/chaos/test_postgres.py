@@ -16,7 +16,7 @@ from tests.drivers.store.story import PLACE, store_in
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
-FLOOR = 75
+FLOOR = 77
 """So many are killed here at least: two for each transaction, and one in whose place others wait."""
 
 killed: list[str] = []

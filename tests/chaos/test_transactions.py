@@ -17,7 +17,7 @@ from tests.chaos.forks import Forks, has_ended, until_stopped
 
 pytestmark = pytest.mark.slow
 
-FLOOR = 118
+FLOOR = 121
 """So many are killed here at least: three for each transaction, and one in whose place others wait."""
 
 killed: list[str] = []
