@@ -28,7 +28,7 @@ mcp_servers: {linear: [list_tickets, get_ticket, label_ticket]}
 find: {tool: linear.list_tickets, arguments: {state: new}, each: ticket, max_items: 50}
 harness:
   max_steps: 12
-  max_cost_usd_per_run: 50
+  max_cost_usd_per_run: 25
   max_tokens_per_run: 5_000_000
   max_output_tokens: 60_000
   approvals: {linear.label_ticket: pause_for_human}
