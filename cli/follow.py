@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EVERY_S = 1.0
-_RESTING = ("done", "stopped", "waiting")
+_RESTING = ("done", "stopped", "waiting", "kept_back")
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,8 @@ def picture(seen: Seen, watching_ms: int) -> "RenderableType":
         for watched in seen.items:
             table.add_row(*(Text(cell) for cell in _cells(watched)))
         parts.append(table)
+    kept = {w.item.stop.detail for w in seen.items if w.item.status == "kept_back" and w.item.stop}
+    parts += [Text(one_line(why), overflow="fold") for why in sorted(kept)]
     for watched in seen.items:
         for card in watched.cards:
             parts.append(Text(_asks(card, watched.item.flow_run), overflow="fold"))

@@ -73,7 +73,7 @@ class Story:
             await asyncio.sleep(TICK_S)
 
     async def _settled(self, row: ItemRow) -> bool:
-        if row.status in ("done", "stopped"):
+        if row.status in ("done", "stopped", "kept_back"):
             return True
         if row.status != "waiting" or row.flow_run is None:
             return False

@@ -1,7 +1,9 @@
 """Prefect watches for what no process of ours can report, once, and only by what we installed."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -145,3 +147,51 @@ def test_a_server_that_is_not_there_is_named_with_the_way_out(server: Server) ->
     assert done.returncode == 1
     assert "Prefect at http://127.0.0.1:9/api" in done.stderr
     assert "prefect server start" in done.stderr
+
+
+@pytest.mark.prefect
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_rule_about_fan_outs_is_planned_put_in_force_and_taken_away_like_any_other(
+    server: Server, tmp_path: Path
+) -> None:
+    registry = shutil.copytree(ROOT / "registry", tmp_path / "registry")
+    budgets = registry / "budgets.yaml"
+    here = {**where(server), "LOOPRAIL_REGISTRY": str(registry),
+            "LOOPRAIL_STORE_URL": f"sqlite:///{tmp_path / 'store.db'}"}  # fmt: skip
+
+    def told(*words: str) -> Json:
+        done = server.run(*words, "--json", **here)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def changes(*words: str) -> list[tuple[str, str]]:
+        return [(one["rule"], one["change"]) for one in told(*words)["fan_outs"]]
+
+    assert changes("plan") == [("at-once", "install")]
+    assert changes("apply", "--as", "noor") == [("at-once", "install")]
+    assert changes("plan") == [("at-once", "none")]
+    limits = {e["rule"]: e for e in told("plan")["effective"] if e["loop"] == "night-fix"}
+    at_once = limits["at-once"]
+    assert (at_once["cap"], at_once["unit"], at_once["per"]) == ("25", "usd", "fan-out")
+    assert at_once["by"] == "claimed: noor"
+
+    budgets.write_text(
+        budgets.read_text().replace("name: at-once, usd: 25", "name: at-once, items: 4")
+    )
+    said = server.run("plan", **here).output
+    assert (
+        "fan-out rule at-once: would be updated\n  items: not set becomes 4\n  usd: 25 becomes not set"
+        in said
+    )
+    assert changes("apply") == [("at-once", "update")]
+
+    right = budgets.read_text()
+    budgets.write_text(right.replace("items: 4", "items: 0"))
+    wrong = server.run("apply", **here)
+    assert wrong.exit_code == 2
+    assert "fan_outs[0].items: " in wrong.output
+    budgets.write_text(right.partition("fan_outs:")[0])
+    assert changes("plan") == [("at-once", "remove")], "what is wrong leaves in force what was"
+    assert changes("apply") == [("at-once", "remove")]
+    assert told("plan")["fan_outs"] == []

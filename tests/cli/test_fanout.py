@@ -1,6 +1,7 @@
 """`loops fanout` shows what is kept back and at which price, and lets it go or ends it in a person's name."""
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -8,7 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from cli.follow import Seen, Watched, picture
+from cli.inbox import Standing
+from cli.rules import effective, plan_rules
+from cli.source import load_registry
+from cli.spent import Spent
 from governance.budgets import FanOutRule
 from governance.fanout import Ceiling
 from governance.parts import PICO
@@ -71,6 +78,19 @@ def test_the_inbox_and_the_trace_show_what_is_kept_back_and_the_way_out(kept_bac
     assert kept_back.json("trace", "r2")["fan_out"]["standing"] == "allowed"
 
 
+def test_who_follows_a_run_that_is_kept_back_is_told_why_and_does_not_wait_for_ever(
+    kept_back: Filled,
+):
+    run = asyncio.run(kept_back.store.run(RUN))
+    items = asyncio.run(kept_back.store.items(run=RUN))
+    watched = tuple(Watched(Standing(i, Spent(), ()), "-", ()) for i in items)
+    seen = Seen(LOOP, "Fan out", True, False, run, watched, Spent())
+    assert (seen.over, seen.well) == (True, False)
+    out = io.StringIO()
+    Console(file=out, width=1000).print(picture(seen, 0))
+    assert out.getvalue().count(f"`loops fanout allow {RUN}`") == 1
+
+
 def test_what_is_let_go_is_shown_before_and_on_record_after(kept_back: Filled):
     done = kept_back.run("fanout", "allow", RUN, *WHY)
     assert done.exit_code == 0, done.output
@@ -122,9 +142,6 @@ def test_the_second_word_changes_nothing_and_names_the_first(kept_back: Filled):
 
 
 def test_the_sample_registry_limits_what_each_loop_hands_out_at_once():
-    from cli.rules import effective, plan_rules
-    from cli.source import load_registry
-
     registry = load_registry(ROOT / "registry")
     (planned,) = plan_rules(registry.fan_outs, ())
     assert (planned.rule, planned.change, planned.fields[0]) == ("at-once", "install", "usd: 25")

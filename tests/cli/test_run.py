@@ -51,6 +51,7 @@ def seen(morning: Filled, *statuses: str, ended: bool = True, succeeded: bool = 
         (("done", "stopped"), True, True, True, False),
         (("done", "working"), True, True, False, False),
         (("found",), True, True, False, False),
+        (("kept_back", "kept_back"), True, False, True, False),
         (("done",), False, False, False, False),
         ((), True, True, True, True),
         ((), True, False, True, False),
