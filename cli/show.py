@@ -8,7 +8,10 @@ import click
 from cli.render import deployments
 from cli.source import json_option, load_registry, registry_option
 from cli.words import columns
+from governance.budgets import FanOutRule
+from governance.caps import fans_out
 from governance.definition import Loop
+from governance.fanout import limit
 from governance.parts import Json, digest
 from governance.reach import AgentReach, Reach
 from governance.registry import Registry
@@ -28,6 +31,7 @@ $ loops show ticket-triage --json
                       "reason": "...", "labels": {"read_only": false, ...}}]}],
            "connectors": ["linear"], "models": [...], "repository": null, "writes": [...]},
  "rules": [{"tool": "*.delete_*", "agent": "*", "effect": "deny", "reason": "..."}],
+ "fan_outs": [{"name": "at-once", "usd": "25"}],
  "deployments": ["heartbeat/ticket-triage", "work/ticket-triage"]}
 """
 
@@ -71,13 +75,21 @@ def show(name: str, root: Path, as_json: bool) -> None:
             "digest": digest(registry.pinned(name)),
             "reach": touched.as_json(),
             "rules": [r.model_dump(mode="json") for r in registry.organisation.rules],
+            "fan_outs": [
+                r.model_dump(mode="json", exclude_defaults=True) for r in _fan_outs(registry, loop)
+            ],
             "deployments": _deployed(loop),
         }
         click.echo(json.dumps(found, indent=2))
         return
     click.echo(
         "\n\n".join(
-            (_who(registry, loop), _limits(loop), _rules(registry, loop), _touches(touched))
+            (
+                _who(registry, loop),
+                _limits(registry, loop),
+                _rules(registry, loop),
+                _touches(touched),
+            )
         )
     )
 
@@ -130,14 +142,20 @@ def _who(registry: Registry, loop: Loop) -> str:
     return columns(rows)
 
 
-def _limits(loop: Loop) -> str:
+def _fan_outs(registry: Registry, loop: Loop) -> list[FanOutRule]:
+    return [rule for rule in registry.fan_outs if fans_out(rule, loop)]
+
+
+def _limits(registry: Registry, loop: Loop) -> str:
     limits = loop.harness.model_dump(mode="json", exclude={"approvals"})
     silence, breaker = limits.pop("on_no_approver"), limits.pop("breaker")
     rows = [("LIMIT", "")]
     rows += [(k, f"{v:,}" if isinstance(v, int) else str(v or "none")) for k, v in limits.items()]
     waits = f"{silence['then']} after {silence['after']}" if silence else "waits for a person"
     paused = f"paused after {breaker['after']} runs in vain" if breaker else "never"
-    return columns([*rows, ("breaker", paused), ("on_no_approver", waits)])
+    rows += [("breaker", paused), ("on_no_approver", waits)]
+    told = [(f"fan-out ({r.name})", limit(r.unit, r.limit)) for r in _fan_outs(registry, loop)]
+    return columns(rows + told)
 
 
 def _rules(registry: Registry, loop: Loop) -> str:

@@ -159,12 +159,12 @@ def above(rules: Iterable[FanOutRule], price: Price) -> tuple[Excess, ...]:
 def sentence(price: Price, rules: Sequence[FanOutRule], excess: Sequence[Excess]) -> str:
     """The price and what it was weighed against, in words."""
     if excess:
-        over = " and ".join(f"the {_limit(e.unit, e.limit)} of rule {e.rule!r}" for e in excess)
+        over = " and ".join(f"the {limit(e.unit, e.limit)} of rule {e.rule!r}" for e in excess)
         return f"{price_in_words(price)}, above {over}"
     if not rules:
         return f"{price_in_words(price)}; no rule limits it"
     least = {r.unit: r for r in sorted(rules, key=lambda r: -r.limit)}
-    within = " and ".join(f"{_limit(r.unit, r.limit)} (rule {r.name!r})" for r in least.values())
+    within = " and ".join(f"{limit(r.unit, r.limit)} (rule {r.name!r})" for r in least.values())
     return f"{price_in_words(price)}, of {within} allowed"
 
 
@@ -206,5 +206,6 @@ def _few(price: Price) -> str:
     return f"{ended} of its past, {LEAST_PAST} are needed"
 
 
-def _limit(unit: str, limit: int) -> str:
-    return f"{usd(limit).normalize():,f} USD" if unit == "usd" else f"{limit:,} items"
+def limit(unit: str, value: int) -> str:
+    """What a rule allows, as people read it."""
+    return f"{usd(value).normalize():,f} USD" if unit == "usd" else f"{value:,} items"

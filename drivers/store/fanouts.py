@@ -40,7 +40,7 @@ def fan_out(
 ) -> bool:
     """Price what is new in the inbox; True when it may be handed out, else it is kept back and people are told."""
     name, loop = run["run"], run["loop"]
-    price = priced(items, _past(sql, loop), ceilings)
+    price = priced(items, past_costs(sql, loop), ceilings)
     rules = matching(_in_force(sql), loop=loop, owner=owner, team=team)
     excess = above(rules, price)
     told = sentence(price, rules, excess)
@@ -66,7 +66,7 @@ def fan_out(
     return False
 
 
-def _past(sql: Sql, loop: str) -> tuple[int, ...]:
+def past_costs(sql: Sql, loop: str) -> tuple[int, ...]:
     """What the loop's last ended items cost. Unknown counts with all it may be; one that nobody can say is left out."""
     found = sql.all(
         "SELECT (SELECT sum(coalesce(l.cost, CASE WHEN l.status = 'unknown' THEN l.reserved ELSE 0 END))"

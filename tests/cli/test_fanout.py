@@ -19,7 +19,7 @@ from cli.spent import Spent
 from governance.budgets import FanOutRule
 from governance.fanout import Ceiling
 from governance.parts import PICO
-from tests.cli.filled import ROOT, Filled
+from tests.cli.filled import ROOT, Filled, invoke
 from tests.drivers.store.story import LOOP, RUN, Story, finding, store_in
 
 NOW = time.time_ns() // 1_000_000
@@ -150,3 +150,12 @@ def test_the_sample_registry_limits_what_each_loop_hands_out_at_once():
     assert {(e.rule, e.whose, e.unit, e.cap, e.by) for e in found} == {
         ("at-once", "each loop", "usd", "25", None)
     }
+    environment = {
+        "LOOPRAIL_REGISTRY": str(ROOT / "registry"),
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+    }
+    shown = json.loads(invoke(environment, "show", "night-fix", "--json").stdout)
+    assert [(r["name"], r["usd"]) for r in shown["fan_outs"]] == [("at-once", "25")]
+    text = invoke(environment, "show", "night-fix").output
+    assert "fan-out (at-once)" in text
+    assert "25 USD" in text

@@ -1,10 +1,15 @@
 """Is what a heartbeat hands out priced before it goes, kept back above a rule, and let go by a person alone?"""
 
+import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivers.store.connection import SqliteSql
+from drivers.store.fanouts import past_costs
+from drivers.store.restored import mark
 from drivers.store.store import SqlStore
 from governance.budgets import FanOutRule
 from governance.charges import Amounts
@@ -284,6 +289,26 @@ async def test_what_is_found_again_while_it_is_kept_back_is_no_second_item(story
     assert await story.store.fan_out("r10") is None, "a heartbeat that found nothing new has none"
 
 
+async def test_a_restored_store_hands_out_nothing_that_was_kept_back_and_asks_again(
+    story: Story,
+) -> None:
+    """It may have been let go after the backup: Prefect knows that dispatch, and its process may still live."""
+    await in_force(story, {"name": "few", "items": 1})
+    items = await launched(story, 2)
+    marked = await story.store.write(
+        lambda sql: mark(sql, taken_at=6500, by="noor", now=6600), "restored"
+    )
+    assert set(marked.items) == {i.item for i in items}
+    assert await dispatched(story, items) == []
+    assert [f.run for f in await story.store.fan_outs(kept_back=True)] == ["r9"]
+    await story.store.answer_fan_out(ALLOW, now=7000)
+    for item, after in zip(items, await story.store.items(run="r9"), strict=True):
+        assert after.fence > item.fence, (
+            "whoever took it up in the lost history starts nothing more"
+        )
+    assert len(await dispatched(story, items)) == 2
+
+
 async def test_rules_are_put_in_force_with_an_audit_and_applying_them_again_changes_nothing(
     story: Story,
 ) -> None:
@@ -299,3 +324,25 @@ async def test_rules_are_put_in_force_with_an_audit_and_applying_them_again_chan
     ]  # fmt: skip
     (found,) = await story.store.fan_out_rules()
     assert (found.rule.limit, found.since, found.by) == (6 * PICO, 1, "claimed: noor")
+
+
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
+async def test_what_the_past_cost_is_looked_up_and_no_table_gone_over(
+    story: Story, tmp_path: Path
+) -> None:
+    """Asked of the planner: it is looked up in the transaction that others wait for."""
+    await ended(story, PICO)
+    with sqlite3.connect(tmp_path / "store.db") as db:
+        seen: list[tuple[str, dict[str, Any]]] = []
+
+        class Explained(SqliteSql):
+            def all(self, statement: str, /, **values: Any) -> Any:
+                seen.append((statement, values))
+                return super().all(statement, **values)
+
+        assert past_costs(Explained(db), LOOP) == (PICO,)
+        ((statement, values),) = seen
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    db.close()
+    assert [p for p in plan if "SCAN" in p or "TEMP B-TREE" in p] == []
+    assert any("items_closed" in p for p in plan)
