@@ -67,17 +67,21 @@ def fan_out(
 
 
 def past_costs(sql: Sql, loop: str) -> tuple[int, ...]:
-    """What the loop's last ended items cost. Unknown counts with all it may be; one that nobody can say is left out."""
+    """What the loop's last ended items cost, those left out that nothing was asked for.
+
+    Unknown counts with all it may be; an item whose cost nobody can say is none that cost nothing.
+    """
     found = sql.all(
         "SELECT (SELECT sum(coalesce(l.cost, CASE WHEN l.status = 'unknown' THEN l.reserved ELSE 0 END))"
         " FROM ledger l WHERE l.owner = i.item) AS cost,"
         " (SELECT count(*) FROM ledger l WHERE l.owner = i.item AND l.cost IS NULL"
         " AND (l.cost_status = 'unpriced' OR l.status = 'unknown' AND l.reserved = 0)) AS unsaid"
         " FROM items i WHERE i.loop = :loop AND i.closed_at IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM ledger l WHERE l.owner = i.item)"
         " ORDER BY i.closed_at DESC, i.item DESC LIMIT :most",
         loop=loop, most=PAST,
     )  # fmt: skip
-    return tuple(int(row["cost"]) for row in found if row["cost"] is not None and not row["unsaid"])
+    return tuple(int(row["cost"]) for row in found if not row["unsaid"])
 
 
 def answer(sql: Sql, wanted: Answering, *, now: int) -> FanOut | NotAnswered:

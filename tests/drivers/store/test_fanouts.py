@@ -145,6 +145,15 @@ async def test_an_item_whose_cost_nobody_can_say_is_no_item_that_cost_nothing(st
     assert "of a cost that nobody can say" in told.told
 
 
+async def test_what_nothing_was_asked_for_is_no_past_and_takes_nobodys_place(story: Story) -> None:
+    await ended(story, *[PICO] * 5)
+    await in_force(story, {"name": "few", "items": 1})
+    await launched(story, 60)
+    await story.store.answer_fan_out(DISCARD, now=7000)
+    await launched(story, 1, run="r10")
+    assert (await on_record(story, "r10")).price == Price(1, PICO, PICO, 5)
+
+
 async def test_above_a_rule_nothing_is_dispatched_and_the_findings_are_in_the_inbox(
     story: Story,
 ) -> None:
