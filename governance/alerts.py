@@ -1,8 +1,8 @@
 """What about money is worth telling people, and in which words?
 
 What is an alert: a share of a budget that is spent for good, a call that was refused for it, a run far dearer than its
-loop's past, a call that took more than it could. What is held is none, since most of it comes back; nor is a budget that
-one item has for itself, since its run's report says how it ended. A fan-out above a rule is one before it costs anything.
+loop's past, a call that took more than it could, a fan-out that is kept back. What is held is none, since most of it
+comes back; nor is a budget that one item has for itself, since its run's report says how it ended.
 """
 
 from collections.abc import Sequence
