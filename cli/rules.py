@@ -73,6 +73,8 @@ class Effective:
     """As declared; `cap` is what is left of it after the margin."""
     cap: str
     per: str
+    when_full: str
+    """What becomes of an item that meets its end."""
     by: str | None
     """Who put it in force; None for a rule that is not yet."""
     since: int | None
@@ -94,7 +96,7 @@ def effective(registry: Registry, in_force: Sequence[RuleInForce]) -> tuple[Effe
                 found.append(
                     Effective(
                         loop.name, rule.name, _whose(rule), rule.unit, _amount(rule, rule.limit),
-                        _amount(rule, rule.cap), _per(rule), kept and kept.by, kept and kept.since,
+                        _amount(rule, rule.cap), _per(rule), _when_full(rule), kept and kept.by, kept and kept.since,
                     )
                 )  # fmt: skip
     return tuple(found)
@@ -102,11 +104,11 @@ def effective(registry: Registry, in_force: Sequence[RuleInForce]) -> tuple[Effe
 
 def table(found: Sequence[Effective]) -> str:
     """The limits for people."""
-    head = ("LOOP", "RULE", "ON", "AT MOST", "PER", "SET BY")
+    head = ("LOOP", "RULE", "ON", "AT MOST", "PER", "WHEN FULL", "SET BY")
     lines = [
         (
             e.loop, e.rule, one_line(e.whose), f"{e.cap} {e.unit}" + (f" (of {e.limit})" if e.cap != e.limit else ""),
-            e.per, one_line(e.by) if e.by else "not in force yet",
+            e.per, e.when_full, one_line(e.by) if e.by else "not in force yet",
         )
         for e in found
     ]  # fmt: skip
@@ -126,6 +128,12 @@ def _whose(rule: BudgetRule) -> str:
 def _per(rule: BudgetRule) -> str:
     zone = f" ({rule.timezone})" if rule.per in ("day", "month") else ""
     return f"{rule.per}{zone}" if rule.per else "at one moment"
+
+
+def _when_full(rule: BudgetRule) -> str:
+    if rule.unit == "runs":
+        return "no run begins"
+    return "an item waits" if rule.waits or rule.unit == "concurrent" else "an item stops"
 
 
 def _amount(rule: BudgetRule, value: int) -> str:

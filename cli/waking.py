@@ -22,16 +22,17 @@ async def wake(store: Store, card: str) -> tuple[bool, str]:
 
 
 async def hand_out(store: Store, items: Sequence[str]) -> tuple[bool, str]:
-    """Send what is due, once; whether each of these items has its new flow run, and a sentence that says so."""
+    """Send what is due, once; whether each of these items is on its way, and a sentence that says so."""
     why = ""
     try:
         await _drain()
     except LoopError as error:
         why = f" ({error})"
-    due = {row.payload["item"] for row in await store.outbox(100_000) if row.kind == "dispatch"}
+    outgoing = await store.outbox(100_000)
+    due = {row.payload["item"] for row in outgoing if row.kind in ("dispatch", "resume")}
     if not due.intersection(items):
-        return True, "What had stopped is dispatched; it goes on at its next step."
-    return False, f"It is on record; housekeeping will dispatch what had stopped{why}."
+        return True, "What had stopped or waited is on its way; it goes on at its next step."
+    return False, f"It is on record; housekeeping will have what had stopped or waited go on{why}."
 
 
 async def _drain() -> None:

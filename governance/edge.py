@@ -35,11 +35,12 @@ from governance.outgoing import Spoken
 from governance.parts import Json
 from governance.ports import Connector, Model
 from governance.prices import Book, BoxTime, box_cost, frame_bound, price_per_call
+from governance.waits import Wait
 
 Outcome = Recorded | Refused | InDoubt
 
 HELD_WAIT_MS = 30_000
-"""How long a call waits for money that other calls only hold, before its refusal is final."""
+"""How long a process waits for room that comes by itself; what takes longer is no wait of a process."""
 HELD_POLL_S = 0.25
 LONGEST_PAUSE_S = 60.0
 """How long a far side that names a moment is waited for; a later moment is for people, not for a process."""
@@ -180,7 +181,8 @@ class Edge:
     ) -> tuple[Recorded | Refused | InDoubt | Admitted, Intent]:
         """T4, and the intent as it was admitted.
 
-        Waited for, a bounded time: money that only calls under way hold, and the moment that the far side named.
+        Waited for, a bounded time: room in a budget that comes by itself, and the moment that the far side named.
+        The last time it asks says so, and whoever is refused then hears whether the item may wait without a process.
         """
         began = intent.now
         admission = await self._intend(intent)
@@ -188,6 +190,9 @@ class Edge:
             await asyncio.sleep(pause_s)
             intent = _later(intent, self.now())
             began = intent.now if isinstance(admission, Early) else began
+            admission = await self._intend(intent)
+        if isinstance(admission, Refused) and admission.wait is not None:
+            intent = replace(_later(intent, self.now()), asks_last=True)
             admission = await self._intend(intent)
         assert not isinstance(admission, Early), "an early call is waited for until it is not"
         return admission, intent
@@ -209,8 +214,9 @@ class Edge:
         match admission:
             case Early(until):
                 return max((until - self.now()) / 1000, 0.001)
-            case Refused(held=True) if self.now() < began + HELD_WAIT_MS:
-                return HELD_POLL_S
+            case Refused(wait=Wait() as wait) if self.now() < began + HELD_WAIT_MS:
+                soon = wait.opens is not None and wait.opens <= began + HELD_WAIT_MS
+                return HELD_POLL_S if wait.held or soon else None
             case _:
                 return None
 

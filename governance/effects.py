@@ -10,6 +10,7 @@ from typing import Literal
 from governance.charges import Amounts, Charge
 from governance.conversation import Usage
 from governance.parts import Json
+from governance.waits import Wait
 
 Kind = Literal[
     "model", "tool", "delegate", "sandbox", "push", "step", "card", "notice", "marker", "note"
@@ -114,6 +115,10 @@ class Intent:
     """The tool as it is described now; an approved card must name the same, when given."""
     awake_limit_ms: int | None = None
     """The awake time of the item, waiting left out, after which nothing new starts; None for no limit."""
+    wait_limit_ms: int | None = None
+    """How long the item may wait for room in budgets in all; None for as long as it takes."""
+    asks_last: bool = False
+    """Its process will not ask again for what has no room now: people are told, and it is refused or suspended."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,13 @@ class Refused:
     """T4 said no, and nothing was written but an item's stop."""
 
     stop: Stop
-    held: bool = False
-    """Only holds of calls under way stand in the way: no stop was written, and asking again may be let in."""
+    wait: Wait | None = None
+    """What has no room now and surely will have some: no stop was written, and asking again may be let in."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it may be let in later."""
+        return self.wait is not None
 
 
 @dataclass(frozen=True)

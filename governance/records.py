@@ -12,6 +12,7 @@ from governance.conversation import Usage
 from governance.effects import CostStatus, Evidence, Kind, Place, Principal, Stop
 from governance.parts import Json
 from governance.rounds import Restarts
+from governance.waits import Waits
 
 ItemStatus = Literal["found", "working", "waiting", "done", "stopped"]
 RunStatus = Literal["open", "closed"]
@@ -77,6 +78,8 @@ class ItemRow:
     """Rounds that people had begun anew, and the numbers these go by since."""
     noted: Json | None = None
     """What was in force when the last form was posted (`standing`); compared when the item goes on."""
+    waits: Waits | None = None
+    """The room in budgets that it waits for."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def state_page(
         f"# State of {loop}",
         *([_section("Paused", _paused(pause))] if pause else []),
         _section("Done", [_done(i) for i in done]),
-        _section("Open", [f"- {_name(i)}: {i.status}" for i in going]),
+        _section("Open", [f"- {_name(i)}: {_standing(i)}" for i in going]),
         _section("Ended otherwise", [_ended(i) for i in ended]),
         f"{PEOPLE}\n{said or 'Nothing.'}",
     ]
@@ -75,6 +75,10 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 def _name(item: ItemRow) -> str:
     return f"{_flat(item.finding.title)} (`{_flat(item.finding.dedupe)}`, item {item.item})"
+
+
+def _standing(item: ItemRow) -> str:
+    return f"{item.status}, {_flat(item.waits.said)}" if item.waits else item.status
 
 
 def _done(item: ItemRow) -> str:

@@ -7,6 +7,7 @@ stay small: a conversation is never a task's input, so the cost of a step does n
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from governance.conversation import EMPTY_HEAD, ToolSpec
@@ -26,6 +27,7 @@ from governance.raises import MINUTE
 from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
+from governance.waits import Wait
 from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_connector, of_repository
 from tasks.world import Mirror, World, now_ms
@@ -76,6 +78,8 @@ class Job:
         default_factory=dict[tuple[str, str], list[Recorded]]
     )
     """Calls made in rounds that were given up, by name and arguments; `made_before` takes them."""
+    waits: list[Wait] = field(default_factory=list[Wait])
+    """Room in budgets that this life could not go on without."""
 
     def __post_init__(self) -> None:
         self.loop = self.pinned.loop
@@ -181,6 +185,11 @@ class Job:
             attributes=dict(attributes or {}),
         )  # fmt: skip
 
+    @property
+    def wait_limit_ms(self) -> int:
+        """How long an item may wait for room in budgets, in all."""
+        return self.loop.harness.max_wait // timedelta(milliseconds=1)
+
     async def caps(self) -> tuple[Budget, ...]:
         """The caps of this item, or heartbeat, and of its run as they stand now."""
         limit = self.loop.harness.max_minutes * MINUTE
@@ -189,13 +198,20 @@ class Job:
     def took(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Came:
         """What the edge's outcome means for the step; a result is remembered."""
         match outcome:
-            case Refused(stop):
-                return stop
+            case Refused():
+                return self.refused(outcome)
             case InDoubt(card):
                 return Waiting(f"may have happened before; card {card}")
             case Recorded():
                 self.results[step.key] = outcome
                 return None
+
+    def refused(self, refusal: Refused) -> Waiting | Stop:
+        """What a refusal means: the end of the work, or a wait for room that comes by itself."""
+        if refusal.wait is None:
+            return refusal.stop
+        self.waits.append(refusal.wait)
+        return Waiting(refusal.wait.said)
 
     def recorded(self, key: str, head: str) -> Recorded:
         """What is on record at `key`.

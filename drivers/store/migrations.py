@@ -171,6 +171,15 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX runs_loop ON runs (loop, opened_at)",
         ),
     ),
+    Migration(
+        "0014-waits-for-room",
+        (
+            # The budgets an item that waits wants room in, and how long it waited for any before.
+            "ALTER TABLE items ADD COLUMN waits TEXT",
+            "ALTER TABLE items ADD COLUMN waited_ms BIGINT",
+            "CREATE INDEX items_waits ON items (item) WHERE waits IS NOT NULL",
+        ),
+    ),
 )
 
 
