@@ -16,6 +16,8 @@ RULE = "rule:"
 """How the names of their budgets begin."""
 SLICE = 15
 """Digits of a slice's name, the moment it begins."""
+BEHIND_SLICES = "1"
+"""Every name of a slice comes before this, and every other name of a window behind: a rule may roll that was a day's."""
 NOW = "now"
 """The window of calls at one moment."""
 

@@ -176,13 +176,11 @@ class Edge:
             await asyncio.gather(settling, return_exceptions=True)
             raise
 
-    async def _admit(
-        self, intent: Intent
-    ) -> tuple[Recorded | Refused | InDoubt | Admitted, Intent]:
+    async def _admit(self, intent: Intent) -> tuple[Outcome | Admitted, Intent]:
         """T4, and the intent as it was admitted.
 
-        Waited for, a bounded time: room in a budget that comes by itself, and the moment that the far side named.
-        The last time it asks says so, and whoever is refused then hears whether the item may wait without a process.
+        Waited for, a bounded time: room in a budget that comes by itself, and the moment that the far side named. Then
+        it asks a last time, and hears whether the item may wait on without a process.
         """
         began = intent.now
         admission = await self._intend(intent)
@@ -215,8 +213,7 @@ class Edge:
             case Early(until):
                 return max((until - self.now()) / 1000, 0.001)
             case Refused(wait=Wait() as wait) if self.now() < began + HELD_WAIT_MS:
-                soon = wait.opens is not None and wait.opens <= began + HELD_WAIT_MS
-                return HELD_POLL_S if wait.held or soon else None
+                return HELD_POLL_S if wait.soon(began + HELD_WAIT_MS) else None
             case _:
                 return None
 

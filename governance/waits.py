@@ -26,6 +26,10 @@ class Wait:
     zone: str = "UTC"
     """Whose midnight that is."""
 
+    def soon(self, by: int) -> bool:
+        """Whether there may be room by that moment."""
+        return self.held or (self.opens is not None and self.opens <= by)
+
     @property
     def until(self) -> str:
         """When it is over, as people read it; never too early."""

@@ -12,7 +12,7 @@ from drivers.store.reading import waiting
 from drivers.store.spending import rules
 from drivers.store.sql import Row, Sql
 from governance.budgets import BudgetRule
-from governance.draws import RULE, period
+from governance.draws import BEHIND_SLICES, RULE, period
 from governance.meter import RATE_MS, Figures, Leaf, Reading, merged
 from governance.parts import DAY_MS
 from governance.records import Budget
@@ -145,7 +145,7 @@ def _of_rule(sql: Sql, rule: BudgetRule, now: int) -> Sequence[Row]:
     if rule.per == "run":
         which = "IN (SELECT run FROM runs WHERE status = 'open')"
     elif since is not None:
-        which = ">= :since"
+        which = f">= :since AND b.period < '{BEHIND_SLICES}'"
     every = "b.period" if since is None else "min(b.period)"
     # From one budget to the next, whatever windows lie between: a rule that rolls leaves thousands behind.
     return sql.all(

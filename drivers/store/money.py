@@ -12,6 +12,7 @@ from drivers.store.outbox import send
 from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
 from governance.charges import Amounts, Charge, unit_of
+from governance.draws import BEHIND_SLICES
 from governance.errors import StoreError
 from governance.records import Budget
 
@@ -137,8 +138,8 @@ def _budget(sql: Sql, charge: Charge) -> Row | None:
         "SELECT budget, max(period) AS period, (SELECT cap FROM budgets WHERE budget = :budget AND"
         " period = :period) AS cap, sum(held) AS held, sum(spent) AS spent, sum(unknown) AS unknown,"
         " max(stopped) AS stopped FROM budgets WHERE budget = :budget AND period >= :since"
-        " GROUP BY budget HAVING max(period) >= :period",
-        budget=charge.budget, period=charge.window, since=charge.since,
+        " AND period < :behind GROUP BY budget HAVING max(period) >= :period",
+        budget=charge.budget, period=charge.window, since=charge.since, behind=BEHIND_SLICES,
     )  # fmt: skip
 
 

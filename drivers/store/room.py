@@ -10,10 +10,9 @@ from typing import Any
 from drivers.store import checks, thresholds
 from drivers.store.short import Short, short_of
 from drivers.store.sql import Row, Sql
-from governance.approvals import moment
 from governance.budgets import BudgetRule
 from governance.charges import Charge
-from governance.draws import RULE, period
+from governance.draws import BEHIND_SLICES, RULE, period
 from governance.effects import Intent, Refused, Stop
 from governance.openings import next_window, rolled_out
 from governance.parts import DAY_MS
@@ -76,8 +75,9 @@ def _opens(sql: Sql, rule: BudgetRule, charge: Charge, asked: int, now: int) -> 
     if not rule.rolls:
         return next_window(rule, now) if asked <= rule.cap else None
     found = sql.all(
-        "SELECT period, held + spent + unknown AS taken FROM budgets WHERE budget = :budget AND period >= :since",
-        budget=charge.budget, since=charge.since,
+        "SELECT period, held + spent + unknown AS taken FROM budgets WHERE budget = :budget AND period >= :since"
+        " AND period < :behind",
+        budget=charge.budget, since=charge.since, behind=BEHIND_SLICES,
     )  # fmt: skip
     return rolled_out(rule, [(int(row["period"]), row["taken"]) for row in found], asked, now)
 
@@ -98,7 +98,7 @@ def _too_long(sql: Sql, intent: Intent, wait: Wait) -> str | None:
     """Why it is not waited for, though it would come."""
     place, limit = intent.place, intent.wait_limit_ms
     if place.owner == place.run:
-        return f"It has room {wait.until}, and a heartbeat waits for nobody. {_OVER}"
+        return f"It has none {wait.until}, and a heartbeat waits for nobody. {_OVER}"
     if limit is None:
         return None
     item = sql.one("SELECT waited_ms FROM items WHERE item = :item", item=place.owner)
@@ -107,8 +107,8 @@ def _too_long(sql: Sql, intent: Intent, wait: Wait) -> str | None:
     if waited + opens - intent.now <= limit and waited < limit:
         return None
     return (
-        f"It has room {wait.until}; an item waits {limit / DAY_MS:,.1f} days in all at most (harness.max_wait), and "
-        f"this one has waited {waited / DAY_MS:,.1f} ({moment(intent.now)})."
+        f"It has none {wait.until}; an item waits {limit / DAY_MS:,.1f} days in all at most (harness.max_wait), and "
+        f"this one has waited {waited / DAY_MS:,.1f}."
     )
 
 
@@ -122,12 +122,13 @@ def _charge(wait: Wait, rule: BudgetRule | None, run: str, now: int) -> Charge:
 
 def _standing(sql: Sql, charge: Charge) -> Row | None:
     """The budget as it stands in the window of now, also where nobody has drawn on it yet; None for one without cap."""
-    which = "period = :period" if charge.since is None else "period >= :since"
+    rolls = "period >= :since AND period < :behind"
+    which = "period = :period" if charge.since is None else rolls
     row = sql.one(
         "SELECT max(cap) AS cap, coalesce(sum(held), 0) AS held, coalesce(sum(spent), 0) AS spent,"
         f" coalesce(sum(unknown), 0) AS unknown, max(stopped) AS stopped FROM budgets"
         f" WHERE budget = :budget AND {which}",
-        budget=charge.budget, period=charge.window, since=charge.since,
+        budget=charge.budget, period=charge.window, since=charge.since, behind=BEHIND_SLICES,
     )  # fmt: skip
     assert row is not None
     if row["cap"] is None and charge.cap is None:

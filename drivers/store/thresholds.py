@@ -23,7 +23,7 @@ from governance.alerts import (
 )
 from governance.approvals import moment
 from governance.budgets import BudgetRule
-from governance.draws import NOW, RULE, SLICE, period
+from governance.draws import BEHIND_SLICES, NOW, RULE, SLICE, period
 from governance.parts import DAY_MS, Json
 from governance.waits import Wait
 
@@ -108,8 +108,8 @@ def _standing(sql: Sql, budget: Row, rule: BudgetRule | None, now: int) -> Json:
     _, since = period(rule, "", now)
     whole = sql.one(
         "SELECT sum(held) AS held, sum(spent) AS spent, sum(unknown) AS unknown FROM budgets"
-        " WHERE budget = :budget AND period >= :since",
-        budget=budget["budget"], since=since,
+        " WHERE budget = :budget AND period >= :since AND period < :behind",
+        budget=budget["budget"], since=since, behind=BEHIND_SLICES,
     )  # fmt: skip
     assert whole is not None
     length = rule.rolls // timedelta(milliseconds=1)

@@ -49,7 +49,7 @@ def _judge(
         return "it has waited as long as it may", ()
     still: list[Wait] = []
     for wait in waits.of:
-        at = (wait.budget, wait.window)
+        at = (wait.budget, wait.window if wait.window == row["run"] else "")
         lacks = missing(sql, wait, run=row["run"], beside=aside.get(at, 0), now=now)
         if lacks is None:
             aside[at] = aside.get(at, 0) + wait.asked
