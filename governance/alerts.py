@@ -116,10 +116,10 @@ def _refused(alert: Json) -> tuple[str, str]:
 def _waits(alert: Json) -> tuple[str, str]:
     unit = unit_of(str(alert["budget"]))
     return (
-        f"{named(str(alert['budget']))}: its {_what(alert)} has no room, and work waits",
-        f"First to wait: {plain(str(alert['key']))}, which asked for {amount(alert['asked'], unit)}. It waits "
-        f"{plain(str(alert['until']))}, without a process. Others that wait for it are not told of again; "
-        f"`loops inbox` has them.\n{_standing(alert)}",
+        f"{named(str(alert['budget']))}: no room in its {_what(alert)} {plain(str(alert['until']))}",
+        f"First to meet that: {plain(str(alert['key']))}, which asked for {amount(alert['asked'], unit)}. An item waits "
+        "for it without a process, a heartbeat ends. Others that meet it are not told of again; `loops inbox` has those "
+        f"that wait.\n{_standing(alert)}",
     )
 
 

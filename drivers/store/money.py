@@ -53,7 +53,7 @@ def hold(
 def spend(sql: Sql, key: str, charges: Iterable[Charge], *, now: int) -> Short | None:
     """Hold and settle in one, for what is over as it begins (a run); none of it when one budget is short."""
     for short in hold(sql, key, 0, charges, name="run"):
-        if not short.held:
+        if not short.held and short.charge.since is None:
             thresholds.refused(sql, short, key=key, now=now)
         return short
     for row in _charges(sql, key, 0):

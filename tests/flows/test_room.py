@@ -1,11 +1,14 @@
 """An item whose budget is full for a while: does it wait without a process, wake by itself, and pay for nothing twice?"""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from drivers.crash import listen
+from demo.world import ROOT
 from governance.budgets import BudgetRule
 from governance.records import ItemRow
 from tests.flows.bench import Bench
@@ -57,7 +60,7 @@ async def woken(bench: Bench, item: ItemRow) -> bool:
 
 
 def told_that_work_waits(bench: Bench) -> list[str]:
-    return [n["body"] for n in bench.receiver.notices if "work waits" in n["subject"]]
+    return [n["subject"] for n in bench.receiver.notices if "no room in its calls" in n["subject"]]
 
 
 async def test_an_item_waits_for_the_next_day_as_often_as_it_must_and_no_paid_step_is_made_twice(
@@ -141,28 +144,28 @@ async def test_a_run_that_waits_for_a_budget_is_cancelled_in_the_ui(bench: Bench
     assert await bench.store.waiting() == ()
 
 
+@pytest.mark.parametrize("point", ["before-posted", "after-posted", "before-suspend"])
 async def test_a_process_that_dies_between_noting_the_wait_and_suspending_loses_no_item(
-    bench: Bench,
+    bench: Bench, point: str
 ) -> None:
-    await bench.begin("dies", TICKETS, **READS)
+    await bench.begin(f"dies-{point}", TICKETS, **READS)
     item = await one_item(bench)
     await limited(bench, 4)
-
-    def dies(name: str) -> None:
-        if name == "before-suspend":
-            raise OSError("the process is gone")
-
-    listen(dies)
-    try:
-        state, item = await bench.work(item)
-    finally:
-        listen(None)
-    assert (state.name, item.status) == ("Failed", "waiting")
-    await bench.keep_house(later_s=120)
+    doom = {"PYTHONPATH": str(ROOT), "LOOPRAIL_CRASH": f"{point}:1"}
+    life = subprocess.run(
+        [sys.executable, "-m", "tests.flows.life", str(item.flow_run), "60000"], cwd=ROOT,
+        env={**bench.environment(), **doom}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert life.returncode == -signal.SIGKILL, life.stderr
+    assert bench.api.states(str(item.flow_run))[-1]["name"] == "Running"
+    item = await bench.item(item)
+    assert item.status == ("working" if point == "before-posted" else "waiting")
+    await bench.keep_house(later_s=400)
     assert bench.api.states(str(item.flow_run))[-1]["name"] == "AwaitingRetry"
     item = await waiting(bench, item)
-    assert len(await bench.ledger(item, "model")) == 4
-    assert (await bench.store.waiting())[0].item == item.item
+    rows = await bench.ledger(item, "model")
+    assert [(r.status, r.attempt) for r in rows] == [("done", 1)] * 4
+    assert [i.item for i in await bench.store.waiting()] == [item.item]
 
 
 async def test_who_waits_for_a_person_and_for_a_budget_goes_on_by_whichever_comes_first(
@@ -198,13 +201,16 @@ async def test_who_waits_for_a_person_and_for_a_budget_goes_on_by_whichever_come
 async def test_a_delegate_that_waits_holds_up_its_lead_alone_and_is_told_of_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = {"linear": ["get_ticket", "comment_ticket"]}
+
+    def tools() -> dict[str, list[str]]:
+        return {"linear": ["get_ticket", "comment_ticket"]}
+
     await bench.begin(
         "delegates", TICKETS, **ONE,
         play={"tickets/v1": "hand-out", "draft/v2": "say-so", "review/v1": "say-so"},
         subagents=[
-            {"name": "writer", "instructions": "draft.md@v2", "mcp_servers": tools},
-            {"name": "reader", "instructions": "review.md@v1", "mcp_servers": tools},
+            {"name": "writer", "instructions": "draft.md@v2", "mcp_servers": tools()},
+            {"name": "reader", "instructions": "review.md@v1", "mcp_servers": tools()},
         ],
     )  # fmt: skip
     clock = Clock(monkeypatch, MONDAY)
