@@ -80,9 +80,7 @@ async def find_budget(store: Store, name: str, window: str | None) -> Budget:
 async def look_at(store: Store, budget: Budget) -> Shown:
     """A budget with its raises, what it has stopped, and what waits for room in it."""
     name, window = budget.budget, budget.window
-    waiting = [
-        i for i in await store.waiting() if i.waits and name in {w.budget for w in i.waits.of}
-    ]
+    waiting = [i for i in await store.waiting() if i.waits and name in i.waits.budgets]
     raises, stopped = await store.raises_of(name, window), await store.stopped_for(name, window)
     return Shown(budget, raises, stopped, tuple(waiting))
 

@@ -6,11 +6,11 @@ from cli.words import exact, one_line, span, stamp
 from governance.charges import unit_of
 from governance.parts import Json
 from governance.records import ItemRow
-from governance.waits import Wait
+from governance.waits import Awaited, Later
 
 
 def waits_json(item: ItemRow) -> Json | None:
-    """For `--json` outputs; None for an item that waits for no budget."""
+    """For `--json` outputs; None for an item that waits for nothing of the kind."""
     if item.waits is None:
         return None
     return {
@@ -21,7 +21,7 @@ def waits_json(item: ItemRow) -> Json | None:
 
 
 def wait_lines(items: Iterable[ItemRow], now: int) -> list[str]:
-    """A line for each item that waits for a budget."""
+    """A line for each item that waits for a budget or a far side."""
     return [
         f"{item.item} {one_line(item.waits.said)} (for {span(now - item.waits.since)})"
         for item in items
@@ -29,7 +29,9 @@ def wait_lines(items: Iterable[ItemRow], now: int) -> list[str]:
     ]
 
 
-def _json(wait: Wait) -> Json:
+def _json(wait: Awaited) -> Json:
+    if isinstance(wait, Later):
+        return {"subject": wait.subject, "opens": stamp(wait.opens), "until": wait.until}
     unit = unit_of(wait.budget)
     return {
         "budget": wait.budget, "window": wait.window, "unit": unit,

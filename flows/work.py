@@ -26,7 +26,7 @@ from tasks.step import Waiting
     persist_result=False,
 )
 async def work(loop: str, item: str, title: str = "") -> State[None]:
-    """Take the item, do what its loop says, wait for people and for room in budgets, and close it."""
+    """Take the item, do what its loop says, wait for people and for what comes by itself, and close it."""
     async with take(item) as job:
         if isinstance(job, Stop):
             return ended(job)

@@ -37,7 +37,7 @@ from governance.records import (
     StatePage,
 )
 from governance.upkeep import Upkeep
-from governance.waits import Wait
+from governance.waits import Awaited
 
 
 class Store(Firings, Doubts, Upkeep, Raises, Protocol):
@@ -148,12 +148,12 @@ class Store(Firings, Doubts, Upkeep, Raises, Protocol):
 
     async def posted(
         self, item: str, *, fence: int, now: int, noted: Json | None = None,
-        waits: tuple[Wait, ...] = (), wait_limit_ms: int | None = None,
+        waits: tuple[Awaited, ...] = (), wait_limit_ms: int | None = None,
     ) -> str:  # fmt: skip
         """A fresh pause key for one more wait: `card-<item>-<n>`; the item is `waiting` under it.
 
-        `noted` is what is in force now, to be compared when the item goes on; `waits` the room in budgets that it
-        wants, which `sweep` and a raise look at, for at most `wait_limit_ms` in all its waits.
+        `noted` is what is in force now, to be compared when the item goes on; `waits` what comes by itself,
+        which `sweep` and a raise look at, for at most `wait_limit_ms` in all its waits.
         """
         ...
 

@@ -79,7 +79,9 @@ class ItemRow:
     noted: Json | None = None
     """What was in force when the last form was posted (`standing`); compared when the item goes on."""
     waits: Waits | None = None
-    """The room in budgets that it waits for."""
+    """What it waits for that comes by itself."""
+    waited_ms: int = 0
+    """How long it waited for such things before."""
 
 
 @dataclass(frozen=True)

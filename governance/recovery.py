@@ -42,7 +42,7 @@ class Handed:
     """When its newest try began or ended."""
     stop: Stop | None
     needs_form: bool = True
-    """Whether it waits for people: for room in a budget alone its flow run is suspended without a form."""
+    """Whether it waits for people: for what comes by itself its flow run is suspended without a form."""
 
 
 @dataclass(frozen=True)

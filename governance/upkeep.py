@@ -61,7 +61,7 @@ class Upkeep(Protocol):
 
     async def sweep(self, now: int) -> tuple[str, ...]:
         """T10: open rows past their lease become unknown; cards past their deadline get their declared answer; what
-        waits for room in a budget and has some is woken, by outbox.
+        waits for what comes by itself, and came, is woken, by outbox.
         """
         ...
 

@@ -33,11 +33,7 @@ class Wait:
     @property
     def until(self) -> str:
         """When it is over, as people read it; never too early."""
-        if self.opens is None:
-            return "until calls under way end"
-        minute = -(-self.opens // MINUTE_MS) * 60
-        local = datetime.fromtimestamp(minute, ZoneInfo(self.zone))
-        return f"until {local:%Y-%m-%d %H:%M} {self.zone}"
+        return "until calls under way end" if self.opens is None else _until(self.opens, self.zone)
 
     @property
     def said(self) -> str:
@@ -46,13 +42,46 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Later:
+    """A far side that wants to be left alone until a moment it has named."""
+
+    subject: str
+    opens: int
+
+    @property
+    def until(self) -> str:
+        """When it is over, as people read it; never too early."""
+        return _until(self.opens, "UTC")
+
+    @property
+    def said(self) -> str:
+        """Who is waited for, and until when."""
+        return f"waits for {self.subject} {self.until}"
+
+
+Awaited = Wait | Later
+"""Whatever comes by itself."""
+
+
+def _until(moment: int, zone: str) -> str:
+    minute = -(-moment // MINUTE_MS) * 60
+    local = datetime.fromtimestamp(minute, ZoneInfo(zone))
+    return f"until {local:%Y-%m-%d %H:%M} {zone}"
+
+
+@dataclass(frozen=True)
 class Waits:
     """All that one item waits for; the first that comes lets it go on."""
 
     since: int
     give_up_at: int | None
-    """From then on it waits no more, room or not; None for as long as it takes."""
-    of: tuple[Wait, ...]
+    """From then on it waits no more, whatever came; None for as long as it takes."""
+    of: tuple[Awaited, ...]
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The budgets among it."""
+        return tuple(wait.budget for wait in self.of if isinstance(wait, Wait))
 
     @property
     def said(self) -> str:
@@ -60,9 +89,15 @@ class Waits:
         return "; ".join(wait.said for wait in self.of)
 
 
-def soonest(waits: Sequence[Wait]) -> tuple[Wait, ...]:
-    """Each budget once, with the least that is asked of it: that is what lets anything go on."""
-    least: dict[tuple[str, str], Wait] = {}
-    for wait in sorted(waits, key=lambda w: (w.budget, w.window, w.asked)):
-        least.setdefault((wait.budget, wait.window), wait)
-    return tuple(least.values())
+def soonest(waits: Sequence[Awaited]) -> tuple[Awaited, ...]:
+    """Each budget and each far side once, with what is had first: that is what lets anything go on."""
+    rooms = sorted(
+        (w for w in waits if isinstance(w, Wait)), key=lambda w: (w.budget, w.window, w.asked)
+    )
+    moments = sorted((w for w in waits if isinstance(w, Later)), key=lambda w: (w.subject, w.opens))
+    found: dict[tuple[str, ...], Awaited] = {}
+    for room in rooms:
+        found.setdefault((room.budget, room.window), room)
+    for later in moments:
+        found.setdefault((later.subject,), later)
+    return tuple(found.values())

@@ -164,7 +164,7 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
     outcome = await job.world.edge.local(intent, effect, box=box_time(job, COMMAND_TIMEOUT_S))
     match outcome:
         case Refused():
-            return job.refused(outcome)
+            return job.patience.refused(outcome)
         case InDoubt(card):
             return waits_for(card)
         case Recorded():

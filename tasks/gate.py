@@ -183,7 +183,7 @@ async def _make(
             price_usd=job.world.registry.organisation.price_of(p.name),
         )
     if isinstance(outcome, Refused):
-        return job.refused(outcome)
+        return job.patience.refused(outcome)
     if isinstance(outcome, InDoubt):
         await inform(job, outcome.card)
         return waits_for(outcome.card)

@@ -27,7 +27,7 @@ from governance.raises import MINUTE
 from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
-from governance.waits import Wait
+from tasks.patience import Patience
 from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_connector, of_repository
 from tasks.world import Mirror, World, now_ms
@@ -78,12 +78,12 @@ class Job:
         default_factory=dict[tuple[str, str], list[Recorded]]
     )
     """Calls made in rounds that were given up, by name and arguments; `made_before` takes them."""
-    waits: list[Wait] = field(default_factory=list[Wait])
-    """Room in budgets that this life could not go on without."""
 
     def __post_init__(self) -> None:
         self.loop = self.pinned.loop
         self.desk: Desk | None = None
+        waited_ms = self.item.waited_ms if self.item else 0
+        self.patience = Patience(self.wait_limit_ms - waited_ms if self.item else None)
         self.base = self.item.base or "" if self.item else ""
         self._tools: dict[str, tuple[ToolSpec, ...]] = {}
         self._held = ""
@@ -187,7 +187,7 @@ class Job:
 
     @property
     def wait_limit_ms(self) -> int:
-        """How long an item may wait for room in budgets, in all."""
+        """How long an item may wait for what comes by itself, in all."""
         return self.loop.harness.max_wait // timedelta(milliseconds=1)
 
     async def caps(self) -> tuple[Budget, ...]:
@@ -199,19 +199,12 @@ class Job:
         """What the edge's outcome means for the step; a result is remembered."""
         match outcome:
             case Refused():
-                return self.refused(outcome)
+                return self.patience.refused(outcome)
             case InDoubt(card):
                 return Waiting(f"may have happened before; card {card}")
             case Recorded():
                 self.results[step.key] = outcome
                 return None
-
-    def refused(self, refusal: Refused) -> Waiting | Stop:
-        """What a refusal means: the end of the work, or a wait for room that comes by itself."""
-        if refusal.wait is None:
-            return refusal.stop
-        self.waits.append(refusal.wait)
-        return Waiting(refusal.wait.said)
 
     def recorded(self, key: str, head: str) -> Recorded:
         """What is on record at `key`.

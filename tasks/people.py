@@ -1,4 +1,4 @@
-"""Put open cards before a person, and read what they answered; suspend for that, or for room in a budget.
+"""Put open cards before a person, and read what they answered; suspend for that, and for what comes by itself.
 
 The form a person fills in is Prefect's suspended run; the answer that counts is the store's. Every form is posted
 under a fresh key, since a key that was used once makes the run impossible to resume (Prefect 3.8.8: 409 on save).
@@ -19,7 +19,6 @@ from governance.answers import CHOICES, LATER, answer_in_form, meanings, said_in
 from governance.approvals import CLAIMED, form_markdown, moment
 from governance.parts import Json
 from governance.records import Card, ItemRow
-from governance.waits import soonest
 from tasks.job import Job
 from tasks.waking import changes_of, in_force
 from tasks.world import World, now_ms
@@ -85,12 +84,13 @@ async def collect_answers(world: World, item: ItemRow) -> None:
 
 
 async def wait(job: Job) -> None:
-    """Suspend this flow run until a person has answered, or a budget has room; comes back when there is nothing to wait for.
+    """Suspend this flow run until a person has answered, a budget has room, or a far side wants to be asked again.
 
-    Under one form for all open cards, or none: housekeeping wakes what waits for a budget.
+    Under one form for all open cards, or none: housekeeping wakes what waits for anything else. Comes back when there
+    is nothing to wait for.
     """
     cards = await job.world.store.cards(item=job.owner)
-    waits, job.waits = soonest(job.waits), []
+    waits = job.patience.taken()
     if not cards and not waits:
         return
     if job.desk:

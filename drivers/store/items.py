@@ -14,7 +14,7 @@ from governance.effects import Refused, Stop
 from governance.errors import StoreError, TakenOver
 from governance.parts import Json, canonical
 from governance.records import ItemRow, PageMoved, RunRow
-from governance.waits import Wait, Waits
+from governance.waits import Awaited, Waits
 
 FINAL = ("done", "stopped")
 
@@ -110,9 +110,9 @@ def capped(sql: Sql, item: str, budget: str, window: str) -> None:
 
 def posted(
     sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = None,
-    waits: tuple[Wait, ...] = (), wait_limit_ms: int | None = None,
+    waits: tuple[Awaited, ...] = (), wait_limit_ms: int | None = None,
 ) -> str:  # fmt: skip
-    """A fresh pause key for one more wait: a form about the item's open cards, room in a budget, or both.
+    """A fresh pause key for one more wait: a form about the item's open cards, what comes by itself, or both.
 
     From now on the item is not awake.
 
@@ -135,7 +135,7 @@ def posted(
     return key
 
 
-def _waits(row: Row, of: tuple[Wait, ...], limit: int | None, now: int) -> Waits:
+def _waits(row: Row, of: tuple[Awaited, ...], limit: int | None, now: int) -> Waits:
     """What it waits for from now on, and until when at most: what it waited before counts."""
     left = None if limit is None else max(0, limit - (row["waited_ms"] or 0))
     return Waits(now, None if left is None else now + left, of)

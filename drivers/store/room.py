@@ -103,7 +103,7 @@ def _too_long(sql: Sql, intent: Intent, wait: Wait) -> str | None:
         return None
     item = sql.one("SELECT waited_ms FROM items WHERE item = :item", item=place.owner)
     waited = (item["waited_ms"] or 0) if item is not None else 0
-    opens = max(wait.opens or 0, intent.now)
+    opens = intent.now if wait.held or wait.opens is None else wait.opens
     if waited + opens - intent.now <= limit and waited < limit:
         return None
     return (

@@ -22,7 +22,7 @@ from governance.records import (
     StatePage,
 )
 from governance.rounds import Restarts
-from governance.waits import Wait, Waits
+from governance.waits import Later, Wait, Waits
 
 
 def stop_of(row: Row) -> Stop | None:
@@ -52,15 +52,16 @@ def item_row(row: Row) -> ItemRow:
         found_at=row["found_at"], closed_at=row["closed_at"], awake_ms=row["awake_ms"],
         posted_key=row["posted_key"], posted_n=row["posted_n"], restarts=restarts_of(row),
         noted=json.loads(row["noted"]) if row["noted"] is not None else None, waits=waits_of(row),
+        waited_ms=row["waited_ms"] or 0,
     )  # fmt: skip
 
 
 def waits_of(row: Row) -> Waits | None:
-    """The room that an item waits for."""
+    """What an item waits for that comes by itself."""
     if row["waits"] is None:
         return None
     told = json.loads(row["waits"])
-    of = tuple(Wait(**wait) for wait in told["of"])
+    of = tuple(Later(**wait) if "subject" in wait else Wait(**wait) for wait in told["of"])
     return Waits(told["since"], told["give_up_at"], of)
 
 

@@ -1,6 +1,6 @@
-"""Which items that wait for room in a budget can go on now?
+"""Which items that wait for what comes by itself can go on now?
 
-Asked by housekeeping, and when a cap is raised. Whoever waits longest comes first, and what it wants is set aside for
+Room in a budget, or the moment that a far side has named. Asked by housekeeping, and when a cap is raised. Whoever waits longest comes first, and what it wants is set aside for
 it, so that no more are woken than there is room for. An item that can go on by any of its waits does.
 """
 
@@ -11,7 +11,7 @@ from drivers.store.outbox import send
 from drivers.store.room import missing
 from drivers.store.short import Short
 from drivers.store.sql import Row, Sql
-from governance.waits import Wait, Waits
+from governance.waits import Awaited, Later, Waits
 
 
 def wake(sql: Sql, now: int, *, budget: str | None = None) -> tuple[tuple[str, str], ...]:
@@ -19,7 +19,7 @@ def wake(sql: Sql, now: int, *, budget: str | None = None) -> tuple[tuple[str, s
     aside: dict[tuple[str, str], int] = {}
     woken: list[tuple[str, str]] = []
     for row, waits in _waiting(sql):
-        if budget is not None and budget not in {wait.budget for wait in waits.of}:
+        if budget is not None and budget not in waits.budgets:
             continue
         why, still = _judge(sql, row, waits, aside, now)
         if why is not None:
@@ -43,12 +43,17 @@ def _waiting(sql: Sql) -> list[tuple[Row, Waits]]:
 
 def _judge(
     sql: Sql, row: Row, waits: Waits, aside: dict[tuple[str, str], int], now: int
-) -> tuple[str | None, tuple[Wait, ...]]:
+) -> tuple[str | None, tuple[Awaited, ...]]:
     """Why it is woken, or what it still waits for."""
     if waits.give_up_at is not None and now >= waits.give_up_at:
         return "it has waited as long as it may", ()
-    still: list[Wait] = []
+    still: list[Awaited] = []
     for wait in waits.of:
+        if isinstance(wait, Later):
+            if now >= wait.opens:
+                return f"{wait.subject} wanted to be left alone until now", ()
+            still.append(wait)
+            continue
         at = (wait.budget, wait.window if wait.window == row["run"] else "")
         lacks = missing(sql, wait, run=row["run"], beside=aside.get(at, 0), now=now)
         if lacks is None:

@@ -247,3 +247,38 @@ async def test_a_heartbeat_that_meets_it_ends_with_the_reason_and_the_next_looks
     assert (done["resumed"], done["woken"]) == ([], [])
     state, _, _ = await bench.heartbeat(TICKETS)
     assert state.name == "Done"
+
+
+async def test_a_moment_that_a_provider_names_far_ahead_is_waited_for_without_a_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.begin("far", TICKETS, **READS)
+    clock = Clock(monkeypatch, MONDAY)
+    item = await one_item(bench)
+    charged = bench.bill()["calls"]
+    bench.faults({
+        "kind": "status", "status": 429, "error": "rate_limit_error", "times": 1,
+        "headers": {"retry-after": "3600"},
+    })  # fmt: skip
+    item = await waiting(bench, item)
+    assert item.waits is not None
+    assert item.waits.said.endswith(" until 2026-05-31 23:31 UTC")
+    assert [r.status for r in await bench.ledger(item)] == ["failed"]
+    await bench.keep_house(later_s=600)
+    assert not await woken(bench, item)
+    # Somebody presses Resume too early: the far side is left alone all the same.
+    assert bench.api.resume(str(item.flow_run), {})["status"] == "ACCEPT"
+    item = await waiting(bench, item)
+    assert [r.status for r in await bench.ledger(item)] == ["failed"]
+    clock.at(TUESDAY)
+    await bench.keep_house()
+    assert await woken(bench, item)
+    state, item = await bench.work(item)
+    assert (state.name, item.status) == ("Done", "done")
+    rows = await bench.ledger(item, "model")
+    assert [(r.status, r.attempt) for r in rows] == [
+        ("failed", 1),
+        *[("done", 2)],
+        *[("done", 1)] * 8,
+    ]
+    assert bench.bill()["calls"] - charged == 9

@@ -652,9 +652,25 @@ async def test_no_next_try_is_sent_before_the_moment_the_far_side_named(desk: De
     assert (row.attempt, row.status, row.started_at) == (2, "done", desk.now)
 
 
-async def test_a_moment_that_is_far_off_is_for_people_and_keeps_nobody_waiting(desk: Desk) -> None:
+async def test_a_moment_that_is_far_off_keeps_no_process_waiting_and_nothing_is_sent_before_it(
+    desk: Desk,
+) -> None:
+    far_s = LONGEST_PAUSE_S + 100
     with pytest.raises(Unavailable):
-        await desk.model(FakeModel(Unavailable("m", "see you next year", LONGEST_PAUSE_S + 1)))
+        await desk.model(FakeModel(Unavailable("m", "come back later", far_s)))
+    port = FakeModel(answer("fine"))
+    desk.now += 30_000
+    with pytest.raises(Unavailable) as early:
+        await desk.model(port)
+    assert (early.value.retry_after_s, port.asked) == (far_s - 30, [])
+    assert len(await desk.rows()) == 1, "nothing was tried"
+    desk.now += int(far_s - 30) * 1000
+    assert isinstance(await desk.model(port), Recorded)
+
+
+async def test_a_moment_that_a_server_made_up_is_not_kept(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        await desk.model(FakeModel(Unavailable("m", "see you next year", 365 * 86_400)))
     assert NOT_BEFORE not in (await desk.rows())[0].attributes
     assert isinstance(await desk.model(FakeModel(answer("fine"))), Recorded)
 

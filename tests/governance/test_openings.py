@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from governance.budgets import BudgetRule
 from governance.draws import SLICES, period, width_of
 from governance.openings import next_window, rolled_out
-from governance.waits import Wait, Waits, soonest
+from governance.waits import Later, Wait, Waits, soonest
 
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Africa/Cairo", "America/Havana",
@@ -102,9 +102,11 @@ def test_a_wait_is_told_in_words() -> None:
         "waits for budget rule:day/all:usd until 2026-06-07 00:00 Europe/Berlin; "
         "waits for budget run:r1:usd until calls under way end"
     )
+    far = Later("claude", ms("2026-06-06T22:00") - 1)
+    assert far.said == "waits for claude until 2026-06-06 22:00 UTC"
 
 
 def test_of_several_that_wait_for_one_budget_the_least_lets_an_item_go_on() -> None:
     more, less = Wait("a", "w", 5, None, held=True), Wait("a", "w", 3, 9)
-    other = Wait("b", "w", 7, 4)
-    assert soonest((more, other, less)) == (less, other)
+    other, soon, late = Wait("b", "w", 7, 4), Later("m", 5), Later("m", 6)
+    assert soonest((late, more, other, soon, less)) == (less, other, soon)

@@ -11,7 +11,7 @@ from governance.effects import Admitted, Intent, Place, Refused
 from governance.parts import DAY_MS, PICO
 from governance.raises import Raised, Raising
 from governance.records import Budget
-from governance.waits import Wait
+from governance.waits import Later, Wait
 from tests.drivers.store.story import LOOP, RUN, Story, settled, usd
 
 ONE = Amounts(usd=3 * PICO, calls=1)
@@ -375,9 +375,39 @@ async def test_only_what_waits_for_people_needs_a_form(story: Story) -> None:
     assert (handed.status, handed.needs_form) == ("waiting", True)
 
 
+async def test_a_far_side_that_wants_to_be_left_alone_is_asked_again_from_that_moment_on(
+    story: Story,
+) -> None:
+    later = Later("anthropic", 9_000)
+    await story.store.posted(story.item, fence=story.fence, now=3000, waits=(later,))
+    item = await story.store.item(story.item)
+    assert item is not None
+    assert item.waits is not None
+    assert item.waits.of == (later,)
+    await story.store.sweep(8_999)
+    assert await woken(story) == []
+    (line,) = await story.store.sweep(9_000)
+    assert line.endswith("goes on: anthropic wanted to be left alone until now")
+    assert await woken(story) == [story.item]
+
+
 async def test_a_run_of_its_own_cap_is_final_when_it_is_spent(story: Story) -> None:
     await story.open_run("r2", "07:00", Budget("run:r2:usd", "r2", 10))
     first = await story.admit(0, usd(95))
     await story.store.done(story.place(0), first.attempt, settled(usd(95)))
     no = await refused(story, 1, 4000, charges=(usd(6),), most=Amounts(), asks_last=True)
     assert (no.wait, no.stop.reason) == (None, "cost")
+
+
+async def test_what_calls_under_way_hold_is_waited_for_though_the_window_ends_too_late(
+    story: Story,
+) -> None:
+    await in_force(story, {"name": "money", "usd": 5, "per": "month", "when_full": "wait"})
+    first = await story.store.intend(call(story, 0, NOON))
+    assert isinstance(first, Admitted)
+    wait = await waits(story, 1, NOON + 1, wait_limit_ms=DAY_MS)
+    assert wait.held
+    paid = replace(settled(now=NOON + 2), paid=Amounts(usd=PICO, calls=1))
+    await story.store.done(story.place(0), first.attempt, paid)
+    await story.store.sweep(NOON + 3)
+    assert await woken(story) == [story.item]
