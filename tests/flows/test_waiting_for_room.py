@@ -44,7 +44,7 @@ async def test_items_that_wait_for_room_hold_no_process_no_place_and_no_money_an
 
         async def rest_waits() -> list[ItemRow] | None:
             rest = list(await story.store.items(loop="answering", open_only=True))
-            waits = [i.waits.of[0].budget for i in rest if i.status == "waiting" and i.waits]
+            waits = [b for i in rest if i.status == "waiting" and i.waits for b in i.waits.budgets]
             idle = not awake(world, rest) and not any(processes_of(str(i.flow_run)) for i in rest)
             return rest if idle and len(rest) > 1 and waits == [BUDGET] * len(rest) else None
 
