@@ -14,7 +14,7 @@ from tests.drivers.store.story import RUN, Story, settled, store_in
 
 DAY = "rule:money/all:calls"
 OPENS = 1_780_351_200_000
-SAID = f"waits for budget {DAY} until 2026-06-02 00:00 Europe/Berlin (for 5 min)"
+SAID = f"waits for budget {DAY} until 2026-06-02 00:00 Europe/Berlin (for "
 
 
 @pytest.fixture
