@@ -120,7 +120,8 @@ def raise_(
     """Raise one cap, and let go on what had stopped for it.
 
     Items that this cap has stopped go on at their next step: what was made is kept, and no step that
-    was paid for is made again. What waits for room in it is woken if it has some now. With --until the cap is afterwards what it was before.
+    was paid for is made again. What waits for room in it is woken if it has some now. With --until
+    the cap is afterwards what it was before.
 
     Exit code 0 when it is raised, 1 when nothing was changed, 2 for what makes no sense.
     """
