@@ -25,6 +25,7 @@ from cli.raises import (
 )
 from cli.source import json_option
 from cli.store import open_cli_store
+from cli.waits import wait_lines
 from cli.waking import hand_out
 from cli.words import columns, now_ms, one_line
 from governance.approvals import moment
@@ -87,7 +88,7 @@ def list_budgets(owner: str | None, as_json: bool) -> None:
 @click.option("--window", help="Which window; the newest by default.")
 @json_option
 def show(name: str, window: str | None, as_json: bool) -> None:
-    """Show one budget: how it stands, who raised it and why, and what it has stopped."""
+    """Show one budget: how it stands, who raised it and why, what it has stopped, and what waits for it."""
     shown = asyncio.run(_shown(open_cli_store().store, name, window))
     if as_json:
         click.echo(json.dumps(shown.as_json(), indent=2))
@@ -97,6 +98,8 @@ def show(name: str, window: str | None, as_json: bool) -> None:
         click.echo(_raise_line(row))
     for item in shown.stopped:
         click.echo(f"It has stopped item {item.item}: {one_line(item.finding.title, 80)}")
+    for told in wait_lines(shown.waiting, now_ms()):
+        click.echo(f"Item {told}")
 
 
 @budget.command("raise", epilog=_RAISE_EXAMPLE)
@@ -117,7 +120,8 @@ def raise_(
     """Raise one cap, and let go on what had stopped for it.
 
     Items that this cap has stopped go on at their next step: what was made is kept, and no step that
-    was paid for is made again. With --until the cap is afterwards what it was before.
+    was paid for is made again. What waits for room in it is woken if it has some now. With --until
+    the cap is afterwards what it was before.
 
     Exit code 0 when it is raised, 1 when nothing was changed, 2 for what makes no sense.
     """
@@ -155,6 +159,9 @@ def _preview(shown: Shown, wanted: Raising) -> str:
     after = replace(shown.budget, cap=wanted.to)
     lines = [columns([("", *HEAD), ("before", *line(shown.budget)), ("after", *line(after))])]
     lines += [f"Goes on: item {i.item}, {one_line(i.finding.title, 80)}" for i in shown.stopped]
+    lines += [
+        f"Waits for it: item {i.item}, {one_line(i.finding.title, 80)}" for i in shown.waiting
+    ]
     return "\n".join(lines)
 
 
@@ -163,9 +170,14 @@ async def _raise(store: Store, wanted: Raising) -> _Done:
     if isinstance(done, NotRaised):
         raise click.ClickException(f"nothing was changed: {done.why}")
     after = await find_budget(store, wanted.budget, wanted.window)
-    if not done.resumed:
-        return _Done(done, after, True, "Nothing had stopped for it.")
-    return _Done(done, after, *await hand_out(store, done.resumed))
+    if not done.resumed and not done.woken:
+        return _Done(
+            done,
+            after,
+            True,
+            "Nothing had stopped or waits for it, or it has no room for that yet.",
+        )
+    return _Done(done, after, *await hand_out(store, (*done.resumed, *done.woken)))
 
 
 def _told(done: _Done) -> list[str]:
@@ -178,7 +190,7 @@ def _as_json(before: Budget, done: _Done) -> dict[str, object]:
         "before": budget_json(before), "after": budget_json(done.after),
         "raise": raise_json(done.raised.row), "resumed": list(done.raised.resumed),
         "left": [{"item": item, "why": why} for item, why in done.raised.left],
-        "dispatched": done.dispatched,
+        "woken": list(done.raised.woken), "dispatched": done.dispatched,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from cli.inbox import Standing
 from cli.server import link
 from cli.spent import Spent, spent
+from cli.waits import wait_lines
 from cli.words import now_ms, one_line, span
 from governance.memory import Store
 from governance.parts import Json
@@ -147,6 +148,8 @@ def picture(seen: Seen, watching_ms: int) -> "RenderableType":
     for watched in seen.items:
         for card in watched.cards:
             parts.append(Text(_asks(card, watched.item.flow_run), overflow="fold"))
+    for line in wait_lines((watched.item for watched in seen.items), now_ms()):
+        parts.append(Text(line, overflow="fold"))
     return Group(*parts)
 
 

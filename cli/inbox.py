@@ -9,6 +9,7 @@ import click
 from cli.source import json_option
 from cli.spent import Spent, spent
 from cli.store import open_cli_store
+from cli.waits import wait_lines, waits_json
 from cli.words import columns, now_ms, one_line, span, stamp
 from governance.effects import Evidence
 from governance.memory import Store
@@ -49,6 +50,7 @@ class Standing:
             "status": item.status,
             "round": item.round,
             "stop": asdict(item.stop) if item.stop else None,
+            "waits": waits_json(item),
             "found_at": stamp(item.found_at),
             "closed_at": stamp(item.closed_at),
             "age_s": ((item.closed_at or now) - item.found_at) // 1000,
@@ -69,7 +71,8 @@ def inbox(loop: str | None, ended: bool, as_json: bool) -> None:
 
     Newest first. AGE counts from when it was found, until it ended. COST is as computed; tries
     whose cost nobody knows are counted beside it. An item that is kept_back waits for a person to let
-    its fan-out go (`loops fanout`).
+    its fan-out go (`loops fanout`). One that waits for room in a budget has a line below: for which, and
+    until when.
     """
     store = open_cli_store().store
     rows = asyncio.run(_standing(store, loop, open_only=not ended))
@@ -84,6 +87,8 @@ def inbox(loop: str | None, ended: bool, as_json: bool) -> None:
         click.echo(columns([head, *(_line(row, now) for row in rows)]))
         for why in kept.values():
             click.echo(one_line(why))
+        for line in wait_lines((row.item for row in rows), now):
+            click.echo(line)
         if len(rows) == LIMIT:
             click.echo(f"The newest {LIMIT:,} only; narrow it with --loop.", err=True)
     else:

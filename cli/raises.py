@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 import click
 
+from cli.waits import waits_json
 from cli.words import exact, moment_of, now_ms, stamp
 from governance.charges import unit_of
 from governance.memory import Store
@@ -22,11 +23,12 @@ _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True)
 class Shown:
-    """One budget, with its raises and what it has stopped."""
+    """One budget, with its raises, what it has stopped, and what waits for room in it."""
 
     budget: Budget
     raises: tuple[RaiseRow, ...]
     stopped: tuple[ItemRow, ...]
+    waiting: tuple[ItemRow, ...]
 
     def as_json(self) -> Json:
         """For `--json` outputs."""
@@ -39,7 +41,8 @@ class Shown:
             }
             for i in self.stopped
         ]
-        return {**budget_json(self.budget), "raises": told, "stopped": items}
+        waiting = [{"item": i.item, "waits": waits_json(i)} for i in self.waiting]
+        return {**budget_json(self.budget), "raises": told, "stopped": items, "waiting": waiting}
 
 
 async def caps_of_run(store: Store, run: str) -> tuple[Budget, ...]:
@@ -75,9 +78,11 @@ async def find_budget(store: Store, name: str, window: str | None) -> Budget:
 
 
 async def look_at(store: Store, budget: Budget) -> Shown:
-    """A budget with its raises and what it has stopped."""
+    """A budget with its raises, what it has stopped, and what waits for room in it."""
     name, window = budget.budget, budget.window
-    return Shown(budget, await store.raises_of(name, window), await store.stopped_for(name, window))
+    waiting = [i for i in await store.waiting() if i.waits and name in i.waits.budgets]
+    raises, stopped = await store.raises_of(name, window), await store.stopped_for(name, window)
+    return Shown(budget, raises, stopped, tuple(waiting))
 
 
 def _minutes(budget: Budget) -> bool:

@@ -77,6 +77,8 @@ class Effective:
     """As declared; `cap` is what is left of it after the margin."""
     cap: str
     per: str
+    when_full: str
+    """What becomes of an item that meets its end."""
     by: str | None
     """Who put it in force; None for a rule that is not yet."""
     since: int | None
@@ -96,11 +98,11 @@ def effective(
     for loop in sorted(registry.loops.values(), key=lambda one: one.name):
         for rule in registry.budgets:
             if limits(rule, loop, registry.organisation):
-                by, since = _kept(rule, old.get(rule.name))
+                kept = _kept(rule, old.get(rule.name))
                 found.append(
                     Effective(
                         loop.name, rule.name, _whose(rule), rule.unit, _amount(rule, rule.limit),
-                        _amount(rule, rule.cap), _per(rule), by, since,
+                        _amount(rule, rule.cap), _per(rule), _when_full(rule), *kept,
                     )
                 )  # fmt: skip
         for rule in registry.fan_outs:
@@ -109,16 +111,10 @@ def effective(
                 kept = _kept(rule, old_of_fan_outs.get(rule.name))
                 found.append(
                     Effective(
-                        loop.name,
-                        rule.name,
-                        _whose(rule),
-                        rule.unit,
-                        limit,
-                        limit,
-                        "fan-out",
-                        *kept,
+                        loop.name, rule.name, _whose(rule), rule.unit, limit, limit, "fan-out",
+                        "all is kept back", *kept,
                     )
-                )
+                )  # fmt: skip
     return tuple(found)
 
 
@@ -131,11 +127,11 @@ def _kept(
 
 def table(found: Sequence[Effective]) -> str:
     """The limits for people."""
-    head = ("LOOP", "RULE", "ON", "AT MOST", "PER", "SET BY")
+    head = ("LOOP", "RULE", "ON", "AT MOST", "PER", "WHEN FULL", "SET BY")
     lines = [
         (
             e.loop, e.rule, one_line(e.whose), f"{e.cap} {e.unit}" + (f" (of {e.limit})" if e.cap != e.limit else ""),
-            e.per, one_line(e.by) if e.by else "not in force yet",
+            e.per, e.when_full, one_line(e.by) if e.by else "not in force yet",
         )
         for e in found
     ]  # fmt: skip
@@ -157,6 +153,12 @@ def _whose(rule: AnyRule) -> str:
 def _per(rule: BudgetRule) -> str:
     zone = f" ({rule.timezone})" if rule.per in ("day", "month") else ""
     return f"{rule.per}{zone}" if rule.per else "at one moment"
+
+
+def _when_full(rule: BudgetRule) -> str:
+    if rule.unit == "runs":
+        return "no run begins"
+    return "an item waits" if rule.waits or rule.unit == "concurrent" else "an item stops"
 
 
 def _amount(rule: AnyRule, value: int) -> str:

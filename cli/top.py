@@ -10,6 +10,7 @@ import click
 
 from cli.source import json_option
 from cli.store import open_cli_store
+from cli.waits import wait_lines, waits_json
 from cli.words import columns, now_ms, one_line, stamp
 from governance.errors import StoreError
 from governance.memory import Store
@@ -82,7 +83,7 @@ def top(
 
     By organisation, team, user (the owner), loop, agent, model and run, with the budgets of open runs and of
     rules; live until you press Ctrl+C. SETTLED and UNKNOWN count from midnight UTC, HELD and UNDER WAY
-    are now. A budget counts its whole window.
+    are now. A budget counts its whole window. Below stand the items that wait for room in one.
 
     Only the store is read. With --json each look is one line.
     """
@@ -148,6 +149,10 @@ def as_object(reading: Reading, view: View) -> Json:
             for whose in view.by
         },
         "budgets": [budget_json(budget) for budget in reading.budgets],
+        "waiting": [
+            {"item": i.item, "loop": i.loop, "run": i.run, "waits": waits_json(i)}
+            for i in reading.waiting
+        ],
     }
 
 
@@ -162,7 +167,14 @@ def text_of(reading: Reading, view: View, now: int) -> str:
     tables = [_table(reading, whose, view.rows) for whose in view.by if whose != "organisation"]
     if tuple(view.by) == ("organisation",):
         tables = [columns([_HEAD, _cells("all", reading.total)])]
-    return "\n\n".join((head, *tables, *_budgets(reading.budgets, view.rows)))
+    waiting = _waiting(reading, view.rows, now)
+    return "\n\n".join((head, *tables, *_budgets(reading.budgets, view.rows), *waiting))
+
+
+def _waiting(reading: Reading, rows: int, now: int) -> list[str]:
+    lines = wait_lines(reading.waiting, now)
+    more = [f"({len(lines) - rows:,} more)"] if len(lines) > rows else []
+    return ["\n".join((*lines[:rows], *more))] if lines else []
 
 
 _HEAD = ("", "HELD", "SETTLED", "UNKNOWN", "UNDER WAY", "TRIES", "UNPRICED", "USD/MIN")

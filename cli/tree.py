@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from cli.cards import card_json
 from cli.spent import Spent, spent
+from cli.waits import waits_json
 from cli.words import exact, stamp
 from governance.effects import Evidence
 from governance.parts import Json
@@ -89,6 +90,7 @@ class ItemTrace:
             "closed_at": stamp(item.closed_at),
             "awake_s": item.awake_ms / 1000,
             "stop": asdict(item.stop) if item.stop else None,
+            "waits": waits_json(item),
             "outcome": item.outcome,
             **self.spent.as_json(),
             "lanes": [lane.as_json() for lane in self.lanes],

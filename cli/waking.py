@@ -22,18 +22,20 @@ async def wake(store: Store, card: str) -> tuple[bool, str]:
 
 
 async def hand_out(
-    store: Store, items: Sequence[str], what: str = "what had stopped", then: str = "goes on at its next step"
+    store: Store, items: Sequence[str], what: str = "what had stopped or waited",
+    then: str = "goes on at its next step",
 ) -> tuple[bool, str]:  # fmt: skip
-    """Send what is due, once; whether each of these items has its new flow run, and a sentence that says so."""
+    """Send what is due, once; whether each of these items is on its way, and a sentence that says so."""
     why = ""
     try:
         await _drain()
     except LoopError as error:
         why = f" ({error})"
-    due = {row.payload["item"] for row in await store.outbox(100_000) if row.kind == "dispatch"}
+    outgoing = await store.outbox(100_000)
+    due = {row.payload["item"] for row in outgoing if row.kind in ("dispatch", "resume")}
     if not due.intersection(items):
-        return True, f"{what.capitalize()} is dispatched; it {then}."
-    return False, f"It is on record; housekeeping will dispatch {what}{why}."
+        return True, f"{what.capitalize()} is on its way; it {then}."
+    return False, f"It is on record; housekeeping will have {what} go on{why}."
 
 
 async def _drain() -> None:

@@ -13,7 +13,7 @@ async def converse(lane: Lane) -> Said | Waiting | Stop:
     """Ask the model, do what it wants done, and again, until it has said its last word or must stop."""
     while True:
         reply = await call_model(lane)
-        if isinstance(reply, Stop):
+        if isinstance(reply, Stop | Waiting):
             return reply
         if stop := lane.stop:
             return stop
@@ -42,7 +42,7 @@ async def settle(lane: Lane) -> Waiting | Stop | None:
 
 
 def delegated(outcome: Said | Waiting | Stop) -> ToolResult | None:
-    """What a delegate's conversation answers its lead; None while it waits for a person."""
+    """What a delegate's conversation answers its lead; None while it waits."""
     match outcome:
         case Said(text):
             return ToolResult(text)

@@ -28,7 +28,7 @@ class Again:
 async def mend(job: Job) -> Json | Waiting | Stop:
     """See it fail first; then rounds of a maker and of two others who must both be satisfied."""
     base = await reproduce(job)
-    if isinstance(base, Stop):
+    if isinstance(base, Stop | Waiting):
         return base
     last = Again("")
     proofs: list[Json] = []
@@ -42,10 +42,10 @@ async def mend(job: Job) -> Json | Waiting | Stop:
     return Stop("rounds", f"{len(proofs)} rounds without an accepted result. {last.why}")
 
 
-async def reproduce(job: Job) -> Json | Stop:
+async def reproduce(job: Job) -> Json | Waiting | Stop:
     """The verifier on the untouched base: a stop unless it fails as reported. No maker has been paid yet."""
     base = await start_from(job) or await verify_base(job)
-    if isinstance(base, Stop):
+    if isinstance(base, Stop | Waiting):
         return base
     return base_stop(str(base["verdict"]), str(base["why"])) or base
 
@@ -58,7 +58,7 @@ async def try_once(
     if not isinstance(said, Said):
         return said
     proof = await verify(job, round)
-    if isinstance(proof, Stop):
+    if isinstance(proof, Stop | Waiting):
         return proof
     proofs.append(proof)
     if not proof["passed"]:

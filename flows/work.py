@@ -13,7 +13,7 @@ from tasks.job import Job
 from tasks.lane import Said
 from tasks.lanes import known, lead
 from tasks.life import take
-from tasks.people import wait_for_people
+from tasks.people import wait
 from tasks.perform import JOURNAL
 from tasks.report import amounts_to, ended, finish
 from tasks.step import Waiting
@@ -26,13 +26,13 @@ from tasks.step import Waiting
     persist_result=False,
 )
 async def work(loop: str, item: str, title: str = "") -> State[None]:
-    """Take the item, do what its loop says, wait for people where the rules say so, and close it."""
+    """Take the item, do what its loop says, wait for people and for what comes by itself, and close it."""
     async with take(item) as job:
         if isinstance(job, Stop):
             return ended(job)
         outcome = await attempt(job)
         while isinstance(outcome, Waiting):
-            await wait_for_people(job)
+            await wait(job)
             outcome = await attempt(job)
         return await finish(job, outcome)
 

@@ -43,6 +43,11 @@ def told_when_refused(budget: str) -> bool:
     return budget.partition(":")[0] != "item" and unit_of(budget) != "concurrent"
 
 
+def told_when_waited_for(budget: str) -> bool:
+    """Is it news that work waits for room in it without a process? Not for an item's own cap."""
+    return budget.partition(":")[0] != "item"
+
+
 def crossed(shares: Sequence[int], cap: int, before: int, after: int) -> int | None:
     """The highest share that was passed between two amounts taken for good; a jump over several is one."""
     passed = [s for s in shares if before * 100 < s * cap <= after * 100]
@@ -71,6 +76,8 @@ def said(alert: Json) -> tuple[str, str] | None:
             return _share(alert)
         case "refused":
             return _refused(alert)
+        case "waits":
+            return _waits(alert)
         case "spike":
             return _spike(alert)
         case "overshoot":
@@ -106,6 +113,16 @@ def _refused(alert: Json) -> tuple[str, str]:
         f"{named(str(alert['budget']))}: its {_what(alert)} is spent, and work stops",
         f"First refused: {plain(str(alert['key']))}, which asked for {amount(alert['asked'], unit)}. Others that "
         f"meet the same end of it are not told of again.\n{_standing(alert)}",
+    )
+
+
+def _waits(alert: Json) -> tuple[str, str]:
+    unit = unit_of(str(alert["budget"]))
+    return (
+        f"{named(str(alert['budget']))}: no room in its {_what(alert)} {plain(str(alert['until']))}",
+        f"First to meet that: {plain(str(alert['key']))}, which asked for {amount(alert['asked'], unit)}. An item waits "
+        "for it without a process, a heartbeat ends. Others that meet it are not told of again; `loops inbox` has those "
+        f"that wait.\n{_standing(alert)}",
     )
 
 

@@ -18,6 +18,7 @@ from governance.problems import shown
 Unit = Literal["usd", "tokens", "calls", "runs", "concurrent"]
 UNITS: tuple[Unit, ...] = ("usd", "tokens", "calls", "runs", "concurrent")
 Whose = Literal["team", "user", "loop", "agent", "model"]
+WhenFull = Literal["wait", "stop"]
 
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST = timedelta(days=31)
@@ -88,8 +89,18 @@ class BudgetRule(Part):
     """By what share the provider's bill may be above our figures; so much of the limit is never spent."""
     share: tuple[Share, ...] = (Decimal("0.5"), Decimal("0.8"), Decimal(1))
     """At which shares of what may be drawn people are told; a window that rolls for less than a day tells nobody."""
+    when_full: WhenFull | None = None
+    """What becomes of an item that meets its end: it waits for the next window, or stops until somebody raises this one.
+
+    What rolls is waited for, a day or a month is not, unless this says otherwise.
+    """
     reason: OneLine = ""
     """Why, for whoever meets it."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether an item waits for its next window; what calls under way hold is waited for in any case."""
+        return self.when_full == "wait" if self.when_full else self.rolls is not None
 
     @property
     def unit(self) -> Unit:
@@ -115,8 +126,13 @@ class BudgetRule(Part):
     @property
     def shares(self) -> tuple[int, ...]:
         """Percent of the cap that people are told of; none for calls at one moment, and for what rolls quickly."""
+        return () if self.passing else tuple(int(s * 100) for s in self.share)
+
+    @property
+    def passing(self) -> bool:
+        """Whether its end is a matter of moments: calls at one moment, and what rolls for less than a day."""
         quick = self.rolls is not None and self.rolls < timedelta(days=1)
-        return () if quick or self.unit == "concurrent" else tuple(int(s * 100) for s in self.share)
+        return quick or self.unit == "concurrent"
 
     @property
     def scope(self) -> tuple[object, ...]:
@@ -144,6 +160,23 @@ class BudgetRule(Part):
             raise ValueError(
                 "a share is told of where something is used up: calls at one moment and what rolls for less than "
                 "a day go on by themselves, so leave 'share' out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _waits_for_a_window(self) -> "BudgetRule":
+        if self.when_full and self.unit == "concurrent":
+            raise ValueError(
+                "calls at one moment end by themselves, and an item waits for that: leave 'when_full' out"
+            )
+        if self.when_full and self.unit == "runs":
+            raise ValueError(
+                "a heartbeat that may not begin waits for nobody, the next slot asks again: leave 'when_full' out"
+            )
+        if self.when_full == "wait" and self.per == "run":
+            raise ValueError(
+                "no other window follows a run, so there is nothing to wait for: leave 'when_full' out, or count per "
+                "day, month or duration"
             )
         return self
 

@@ -3,6 +3,7 @@
 One model, spelled flat or one level down (`agent:`, as published). Only shape is checked; `registry` knows names.
 """
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
@@ -114,6 +115,8 @@ class Harness(Part):
     """As computed when it is spent. With a cap, a model without a price is refused."""
     max_minutes: Annotated[int, Field(gt=0, le=100_000)] = 90
     """Awake time of one item; waiting does not count."""
+    max_wait: Duration = timedelta(days=7)
+    """How long one item may wait for budgets and far sides, in all; what comes later than that is not waited for."""
     wrap_up_at: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.8
     """Share of a cap after which agents are told what is left, and to wrap up; 1 for never."""
     stall_after: Annotated[int, Field(gt=1, le=100)] = 3

@@ -16,6 +16,8 @@ RULE = "rule:"
 """How the names of their budgets begin."""
 SLICE = 15
 """Digits of a slice's name, the moment it begins."""
+BEHIND_SLICES = "1"
+"""Every name of a slice comes before this, and every other name of a window behind: a rule may roll that was a day's."""
 NOW = "now"
 """The window of calls at one moment."""
 
@@ -89,12 +91,18 @@ def period(rule: BudgetRule, run: str, now: int) -> tuple[str, str | None]:
         return NOW, None
     if rule.per == "run":
         return run, None
-    if span := rule.rolls:
-        width = span // timedelta(milliseconds=SLICES)
+    if rule.rolls:
+        width = width_of(rule)
         nth = now // width
         return _slice(nth * width), _slice((nth - SLICES) * width)
     day = datetime.fromtimestamp(now / 1000, ZoneInfo(rule.timezone)).date().isoformat()
     return (day if rule.per == "day" else day[:7]), None
+
+
+def width_of(rule: BudgetRule) -> int:
+    """How long one slice of a rule that rolls is, in milliseconds."""
+    assert rule.rolls is not None
+    return rule.rolls // timedelta(milliseconds=SLICES)
 
 
 def _slice(began: int) -> str:

@@ -16,6 +16,7 @@ from governance import settled
 from governance.charges import Amounts
 from governance.conversation import ModelRequest
 from governance.effects import (
+    FARTHEST_S,
     NOT_BEFORE,
     Admission,
     Admitted,
@@ -35,14 +36,15 @@ from governance.outgoing import Spoken
 from governance.parts import Json
 from governance.ports import Connector, Model
 from governance.prices import Book, BoxTime, box_cost, frame_bound, price_per_call
+from governance.waits import Wait
 
 Outcome = Recorded | Refused | InDoubt
 
 HELD_WAIT_MS = 30_000
-"""How long a call waits for money that other calls only hold, before its refusal is final."""
+"""How long a process waits for room that comes by itself; what takes longer is no wait of a process."""
 HELD_POLL_S = 0.25
 LONGEST_PAUSE_S = 60.0
-"""How long a far side that names a moment is waited for; a later moment is for people, not for a process."""
+"""How long a process waits for the moment that a far side names; what is later is no wait of a process."""
 MESSAGE = 2_000
 """Characters of an error's text that the ledger keeps."""
 
@@ -175,21 +177,25 @@ class Edge:
             await asyncio.gather(settling, return_exceptions=True)
             raise
 
-    async def _admit(
-        self, intent: Intent
-    ) -> tuple[Recorded | Refused | InDoubt | Admitted, Intent]:
+    async def _admit(self, intent: Intent) -> tuple[Outcome | Admitted, Intent]:
         """T4, and the intent as it was admitted.
 
-        Waited for, a bounded time: money that only calls under way hold, and the moment that the far side named.
+        Waited for, a bounded time: room in a budget that comes by itself, and the moment that the far side named. Then
+        it asks a last time, and hears whether the item may wait on without a process.
         """
         began = intent.now
         admission = await self._intend(intent)
         while pause_s := self._pause(admission, began):
             await asyncio.sleep(pause_s)
-            intent = _later(intent, self.now())
+            intent = intent.later(self.now())
             began = intent.now if isinstance(admission, Early) else began
             admission = await self._intend(intent)
-        assert not isinstance(admission, Early), "an early call is waited for until it is not"
+        if isinstance(admission, Refused) and admission.wait is not None:
+            intent = replace(intent.later(self.now()), asks_last=True)
+            admission = await self._intend(intent)
+        if isinstance(admission, Early):
+            left_s = (admission.until - self.now()) / 1000
+            raise Unavailable(intent.name, "not asked: it wants to be left alone", left_s)
         return admission, intent
 
     async def _intend(self, intent: Intent) -> Admission:
@@ -207,10 +213,10 @@ class Edge:
     def _pause(self, admission: Admission, began: int) -> float | None:
         """How many seconds until it is worth asking again; None when the answer is final."""
         match admission:
-            case Early(until):
+            case Early(until) if until <= self.now() + LONGEST_PAUSE_S * 1000:
                 return max((until - self.now()) / 1000, 0.001)
-            case Refused(held=True) if self.now() < began + HELD_WAIT_MS:
-                return HELD_POLL_S
+            case Refused(wait=Wait() as wait) if self.now() < began + HELD_WAIT_MS:
+                return HELD_POLL_S if wait.soon(began + HELD_WAIT_MS) else None
             case _:
                 return None
 
@@ -220,17 +226,11 @@ class Edge:
         status, code, detail = _fate(error)
         noted: Json = {"error.message": self.screen().text(detail)[:MESSAGE]}
         pause_s = error.retry_after_s if isinstance(error, DriverError) else None
-        if pause_s is not None and pause_s <= LONGEST_PAUSE_S:
+        if pause_s is not None and pause_s <= FARTHEST_S:
             noted[NOT_BEFORE] = now + math.ceil(pause_s * 1000)
         await self.store.fail(
             intent.place, admitted.attempt, status=status, error=code, attributes=noted, now=now
         )
-
-
-def _later(intent: Intent, now: int) -> Intent:
-    """The same intent, asked for now: what it may take is counted from its admission."""
-    waited = now - intent.now
-    return replace(intent, now=now, send_by=intent.send_by + waited, lease=intent.lease + waited)
 
 
 def _fate(error: BaseException) -> tuple[Literal["failed", "unknown"], str, str]:

@@ -4,12 +4,13 @@ Values of the transactions T4 to T6 (design, section 5). Times are Unix millisec
 pico-USD (`parts.PICO`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from governance.charges import Amounts, Charge
 from governance.conversation import Usage
 from governance.parts import Json
+from governance.waits import Wait
 
 Kind = Literal[
     "model", "tool", "delegate", "sandbox", "push", "step", "card", "notice", "marker", "note"
@@ -116,6 +117,15 @@ class Intent:
     """The tool as it is described now; an approved card must name the same, when given."""
     awake_limit_ms: int | None = None
     """The awake time of the item, waiting left out, after which nothing new starts; None for no limit."""
+    wait_limit_ms: int | None = None
+    """How long the item may wait for what comes by itself, in all; None for as long as it takes."""
+    asks_last: bool = False
+    """Its process will not ask again for what has no room now: people are told, and it is refused or suspended."""
+
+    def later(self, now: int) -> "Intent":
+        """The same, asked for now: what it may take is counted from its admission."""
+        waited = now - self.now
+        return replace(self, now=now, send_by=self.send_by + waited, lease=self.lease + waited)
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,8 @@ class Admitted:
 
 NOT_BEFORE = "loop.retry.not_before"
 """The attribute of a failed try that holds the moment before which no next one is admitted."""
+FARTHEST_S = 31 * 86_400.0
+"""A moment further off than this is a number that a server made up."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +161,13 @@ class Refused:
     """T4 said no, and nothing was written but an item's stop."""
 
     stop: Stop
-    held: bool = False
-    """Only holds of calls under way stand in the way: no stop was written, and asking again may be let in."""
+    wait: Wait | None = None
+    """What has no room now and surely will have some: no stop was written, and asking again may be let in."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it may be let in later."""
+        return self.wait is not None
 
 
 @dataclass(frozen=True)

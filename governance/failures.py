@@ -2,11 +2,8 @@
 
 from governance.approvals import moment
 from governance.edge import LONGEST_PAUSE_S
-from governance.effects import Stop
+from governance.effects import FARTHEST_S, Stop
 from governance.errors import DriverError, Rejected
-
-_FAR_S = 30 * 86_400
-"""A moment further off than this is told in days: it is a number a server made up, not a time."""
 
 
 def ended_by(error: DriverError, now: int) -> Stop:
@@ -15,7 +12,7 @@ def ended_by(error: DriverError, now: int) -> Stop:
     if isinstance(error, Rejected):
         return Stop("refused_outside", f"{'. '.join(told)}.")
     pause_s = error.retry_after_s or 0
-    if pause_s > _FAR_S:
+    if pause_s > FARTHEST_S:
         told += (f"It asks to be left alone for {pause_s / 86_400:,.0f} days",)
     elif pause_s > LONGEST_PAUSE_S:
         # A moment is told in minutes: up, never down.

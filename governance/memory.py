@@ -37,6 +37,7 @@ from governance.records import (
 )
 from governance.spending_memory import Spending
 from governance.upkeep import Upkeep
+from governance.waits import Awaited
 
 
 class Store(Firings, Doubts, Upkeep, Raises, Spending, Protocol):
@@ -149,10 +150,14 @@ class Store(Firings, Doubts, Upkeep, Raises, Spending, Protocol):
         """
         ...
 
-    async def posted(self, item: str, *, fence: int, now: int, noted: Json | None = None) -> str:
-        """A fresh pause key for one more form: `card-<item>-<n>`; the item is `waiting` under it.
+    async def posted(
+        self, item: str, *, fence: int, now: int, noted: Json | None = None,
+        waits: tuple[Awaited, ...] = (), wait_limit_ms: int | None = None,
+    ) -> str:  # fmt: skip
+        """A fresh pause key for one more wait: `card-<item>-<n>`; the item is `waiting` under it.
 
-        `noted` is what is in force now, to be compared when the item goes on.
+        `noted` is what is in force now, to be compared when the item goes on; `waits` what comes by itself,
+        which `sweep` and a raise look at, for at most `wait_limit_ms` in all its waits.
         """
         ...
 

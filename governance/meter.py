@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from governance.alerts import amount, named
 from governance.charges import unit_of
 from governance.parts import Json, usd
-from governance.records import Budget
+from governance.records import Budget, ItemRow
 
 K = TypeVar("K")
 Whose = Literal["organisation", "team", "user", "loop", "agent", "model", "run"]
@@ -93,6 +93,8 @@ class Reading:
     budgets: tuple[Budget, ...]
     """Of open runs, and of rules what was drawn on in the windows of now."""
     open_runs: tuple[str, ...] = ()
+    waiting: tuple[ItemRow, ...] = ()
+    """Items that wait for room in a budget, whoever waits longest first."""
 
     def by(self, whose: Whose) -> tuple[tuple[str, Figures], ...]:
         """Every principal of that kind, the dearest first; each way of looking at it adds up to the same."""
@@ -112,7 +114,8 @@ class Reading:
         runs = {leaf.run for leaf in leaves} | ({run} if run else set())
         budgets = tuple(b for b in self.budgets if b.window in runs)
         open_runs = tuple(r for r in self.open_runs if r in runs)
-        return replace(self, leaves=leaves, budgets=budgets, open_runs=open_runs)
+        waiting = tuple(i for i in self.waiting if loop in (None, i.loop) and run in (None, i.run))
+        return replace(self, leaves=leaves, budgets=budgets, open_runs=open_runs, waiting=waiting)
 
 
 def _weight(figures: Figures) -> int:

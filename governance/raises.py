@@ -63,6 +63,8 @@ class Raised:
     """Items that are dispatched anew."""
     left: tuple[tuple[str, str], ...]
     """Items that had stopped for it and cannot go on, each with the reason."""
+    woken: tuple[str, ...] = ()
+    """Items that waited for it and have room now."""
 
 
 @dataclass(frozen=True)

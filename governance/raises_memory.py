@@ -31,6 +31,10 @@ class Raises(Protocol):
         """Items that this cap has stopped."""
         ...
 
+    async def waiting(self) -> tuple[ItemRow, ...]:
+        """Items that wait for room in budgets, whoever waits longest first."""
+        ...
+
     async def raise_cap(self, wanted: Raising, *, now: int) -> Raised | NotRaised:
-        """Raise one cap, audited, and hand out anew what had stopped for it; all or nothing."""
+        """Raise one cap, audited, hand out anew what had stopped for it, and wake what waited; all or nothing."""
         ...

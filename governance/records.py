@@ -12,6 +12,7 @@ from governance.conversation import Usage
 from governance.effects import CostStatus, Evidence, Kind, Place, Principal, Stop
 from governance.parts import Json
 from governance.rounds import Restarts
+from governance.waits import Waits
 
 ItemStatus = Literal["found", "kept_back", "working", "waiting", "done", "stopped"]
 """`kept_back`: in the inbox, and not handed out until a person lets its fan-out go."""
@@ -78,6 +79,10 @@ class ItemRow:
     """Rounds that people had begun anew, and the numbers these go by since."""
     noted: Json | None = None
     """What was in force when the last form was posted (`standing`); compared when the item goes on."""
+    waits: Waits | None = None
+    """What it waits for that comes by itself."""
+    waited_ms: int = 0
+    """How long it waited for such things before."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Handed:
     acted_at: int | None
     """When its newest try began or ended."""
     stop: Stop | None
+    needs_form: bool = True
+    """Whether it waits for people: for what comes by itself its flow run is suspended without a form."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _lost(work: Handed, seen: Seen, now: int) -> str | None:
         return f"its flow run ended as {seen.type.lower()} before it was done{said}"
     if silent(work, seen, now):
         return f"its process gave no sign of life for {SILENCE_MS // 1000} s"
-    if seen.type == "PAUSED" and work.status == "waiting" and not seen.has_form:
+    if seen.type == "PAUSED" and work.status == "waiting" and work.needs_form and not seen.has_form:
         return "its flow run is suspended without a form that a person could answer"
     if seen.type == "PENDING" and age > STUCK_MS:
         return f"a worker picked its flow run up {age / 1000:,.0f} s ago and started no process"

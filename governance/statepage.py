@@ -32,7 +32,7 @@ def state_page(
         *([_section("Paused", _paused(pause))] if pause else []),
         *([_section("Kept back", [f"- {_flat(why)}" for why in kept.values()])] if kept else []),
         _section("Done", [_done(i) for i in done]),
-        _section("Open", [f"- {_name(i)}: {i.status.replace('_', ' ')}" for i in going]),
+        _section("Open", [f"- {_name(i)}: {_standing(i)}" for i in going]),
         _section("Ended otherwise", [_ended(i) for i in ended]),
         f"{PEOPLE}\n{said or 'Nothing.'}",
     ]
@@ -77,6 +77,11 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 def _name(item: ItemRow) -> str:
     return f"{_flat(item.finding.title)} (`{_flat(item.finding.dedupe)}`, item {item.item})"
+
+
+def _standing(item: ItemRow) -> str:
+    standing = item.status.replace("_", " ")
+    return f"{standing}, {_flat(item.waits.said)}" if item.waits else standing
 
 
 def _done(item: ItemRow) -> str:

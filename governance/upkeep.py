@@ -60,7 +60,9 @@ class Upkeep(Protocol):
     """Every method is one transaction, durable when it returns."""
 
     async def sweep(self, now: int) -> tuple[str, ...]:
-        """T10: open rows past their lease become unknown; cards past their deadline get their declared answer."""
+        """T10: open rows past their lease become unknown; cards past their deadline get their declared answer; what
+        waits for what comes by itself, and came, is woken, by outbox.
+        """
         ...
 
     async def handed_out(self) -> tuple[Handed, ...]:

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from governance.conversation import ToolCall, ToolResult
 from governance.effects import Kind, Place, Stop
 from tasks.desk import use_workspace
-from tasks.gate import Asked, Proposal, pass_gate, put, refuse, result_of
+from tasks.gate import Proposal, pass_gate, put, refuse, result_of
 from tasks.job import current
 from tasks.lane import Lane
 from tasks.perform import effect, perform
@@ -15,7 +15,7 @@ from tasks.step import Came, Step, Waiting
 from tasks.world import now_ms
 
 T = TypeVar("T")
-Outcome = ToolResult | Asked | Stop
+Outcome = ToolResult | Waiting | Stop
 
 
 @effect("act")
@@ -25,8 +25,8 @@ async def _act(step: Step) -> Came:
     outcomes = await _all_calls(lane)
     if stop := next((o for o in outcomes if isinstance(o, Stop)), None):
         return stop
-    if cards := [o.card for o in outcomes if isinstance(o, Asked)]:
-        return Waiting(f"waits for {', '.join(cards)}")
+    if waiting := [o.what for o in outcomes if isinstance(o, Waiting)]:
+        return Waiting("; ".join(waiting))
     texts = [cast(ToolResult, o).text for o in outcomes]
     recorded = await job.world.store.record(
         step.place, kind="step", name="act", head=lane.head, head_after=lane.head, args={},
@@ -51,7 +51,12 @@ async def _all_calls(lane: Lane) -> Sequence[Outcome]:
     others = [(n, c) for n, c in calls if not c.name.startswith("workspace__")]
 
     async def at_the_desk() -> list[Outcome]:
-        return [await use_workspace(lane, lane.place(n), call) for n, call in desk]
+        made: list[Outcome] = []
+        for n, call in desk:
+            # One that waits holds up those behind it: they are about what it does.
+            waits = bool(made) and isinstance(made[-1], Waiting)
+            made.append(made[-1] if waits else await use_workspace(lane, lane.place(n), call))
+        return made
 
     done = await join([at_the_desk(), *(_one(lane, lane.place(n), call) for n, call in others)])
     by_ordinal = dict(zip((n for n, _ in desk), cast(list[Outcome], done[0]), strict=True))
@@ -99,7 +104,11 @@ async def _skill(lane: Lane, p: Proposal) -> ToolResult:
 
 async def _delegated(lane: Lane, p: Proposal) -> Outcome:
     answer = lane.delegated[p.place.ordinal]
-    return Asked(f"of {p.name}") if answer is None else await _told(lane, p, "delegate", answer)
+    return (
+        Waiting(f"{p.tool or p.connector} waits")
+        if answer is None
+        else await _told(lane, p, "delegate", answer)
+    )
 
 
 async def _told(lane: Lane, p: Proposal, kind: Kind, result: ToolResult) -> ToolResult:

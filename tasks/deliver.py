@@ -10,7 +10,7 @@ from governance.conversation import ToolResult
 from governance.effects import Evidence, Settlement, Stop
 from governance.parts import Json
 from governance.seats import loop_principal
-from tasks.gate import Asked, Proposal, pass_gate, result_of
+from tasks.gate import Proposal, pass_gate, result_of
 from tasks.job import Job, current
 from tasks.perform import effect, perform
 from tasks.step import Came, Step, Waiting
@@ -67,8 +67,8 @@ async def _deliver(step: Step) -> Came:
     job = current()
     proposal = cast(Proposal, job.asking[step.key])
     outcome = await pass_gate(job, proposal)
-    if isinstance(outcome, Asked):
-        return Waiting(f"{proposal.name} waits for a person (card {outcome.card})")
+    if isinstance(outcome, Waiting):
+        return Waiting(f"{proposal.name} {outcome.what}")
     return outcome if isinstance(outcome, Stop) else None
 
 

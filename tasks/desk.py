@@ -17,9 +17,10 @@ from governance.parts import Json, canonical
 from governance.ports import Box, BoxSpec, CommandResult, FileEntry, Manifest
 from governance.prices import BoxTime
 from governance.raises import minutes_of
-from tasks.gate import Asked, Proposal, refuse, result_of
+from tasks.gate import Proposal, refuse, result_of, waits_for
 from tasks.job import Job
 from tasks.lane import Lane
+from tasks.step import Waiting
 from tasks.world import now_ms
 
 COMMAND_TIMEOUT_S = 300.0
@@ -119,7 +120,7 @@ def box_time(job: Job, limit_s: float) -> BoxTime:
     return BoxTime(BoxSpec.cpus, workspace.memory_mb, int(limit_s * 1000))
 
 
-async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult | Asked | Stop:
+async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult | Waiting | Stop:
     """One call of a workspace tool, through the edge and on the ledger like any other."""
     job = lane.job
     if place.key in job.results:
@@ -162,10 +163,10 @@ async def use_workspace(lane: Lane, place: Place, call: ToolCall) -> ToolResult 
 
     outcome = await job.world.edge.local(intent, effect, box=box_time(job, COMMAND_TIMEOUT_S))
     match outcome:
-        case Refused(stop):
-            return stop
+        case Refused():
+            return job.patience.refused(outcome)
         case InDoubt(card):
-            return Asked(card)
+            return waits_for(card)
         case Recorded():
             job.results[place.key] = outcome
             return result_of(job, place.key, lane.head)

@@ -15,6 +15,7 @@ from governance.policy import Decision, Traits, grants_of, policy_digest, tighte
 from governance.records import Card
 from tasks.doubt import inform
 from tasks.job import MADE_BEFORE, Job
+from tasks.step import Waiting
 from tasks.wayout import of_connector
 from tasks.world import now_ms
 
@@ -45,15 +46,8 @@ class Proposal:
         return f"{self.connector}.{self.tool}"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The call waits for a person."""
-
-    card: str
-
-
-async def pass_gate(job: Job, p: Proposal) -> ToolResult | Asked | Stop:
-    """What the call came to: its result (a refusal is one), the card it waits for, or a stop of the item."""
+async def pass_gate(job: Job, p: Proposal) -> ToolResult | Waiting | Stop:
+    """What the call came to: its result (a refusal is one), what it waits for, or a stop of the item."""
     if p.place.key in job.results:
         return result_of(job, p.place.key, p.head)
     spec = next((s for s in await job.tools(p.connector) if s.name == p.tool), None)
@@ -99,7 +93,7 @@ def _decide(job: Job, p: Proposal, kind: Traits) -> Decision:
 
 async def _ask(
     job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind: Traits
-) -> ToolResult | Asked | Stop:
+) -> ToolResult | Waiting | Stop:
     card = await _card(job, p, spec, decision, kind)
     if card.answer == "approve":
         return await _make(job, p, decision, kind, spec, card.card)
@@ -107,7 +101,7 @@ async def _ask(
         who, why = card.answered_by or "nobody", card.reason or "no reason given"
         rule = "deadline" if who == "deadline" else f"card {card.card}"
         return await refuse(job, p, rule, f"rejected by {who}: {why}")
-    return Asked(card.card)
+    return waits_for(card.card)
 
 
 async def _card(job: Job, p: Proposal, spec: ToolSpec, decision: Decision, kind: Traits) -> Card:
@@ -162,7 +156,7 @@ def _differs(card: Card, p: Proposal, spec: ToolSpec, policy: str) -> bool:
 
 async def _make(
     job: Job, p: Proposal, decision: Decision, kind: Traits, spec: ToolSpec, card: str | None
-) -> ToolResult | Asked | Stop:
+) -> ToolResult | Waiting | Stop:
     intent = job.intent(
         p.place,
         "tool",
@@ -189,12 +183,17 @@ async def _make(
             price_usd=job.world.registry.organisation.price_of(p.name),
         )
     if isinstance(outcome, Refused):
-        return outcome.stop
+        return job.patience.refused(outcome)
     if isinstance(outcome, InDoubt):
         await inform(job, outcome.card)
-        return Asked(outcome.card)
+        return waits_for(outcome.card)
     job.results[p.place.key] = outcome
     return result_of(job, p.place.key, p.head)
+
+
+def waits_for(card: str) -> Waiting:
+    """A person has to answer this card first."""
+    return Waiting(f"waits for a person (card {card})")
 
 
 async def refuse(job: Job, p: Proposal, rule: str, reason: str) -> ToolResult:

@@ -14,11 +14,11 @@ from governance.limits import item_budgets
 from governance.parts import short_id
 from governance.records import Finding, ItemRow
 from governance.seats import loop_principal
-from tasks.gate import Asked, Proposal, pass_gate, result_of
+from tasks.gate import Proposal, pass_gate, result_of
 from tasks.job import Job, current
 from tasks.lane import Said
 from tasks.perform import effect, perform
-from tasks.step import Came, Step
+from tasks.step import Came, Step, Waiting
 from tasks.world import now_ms
 
 
@@ -39,7 +39,7 @@ async def _look(step: Step) -> Came:
             arguments=find.arguments,
         ),
     )
-    assert not isinstance(outcome, Asked), "a heartbeat asks nobody"
+    assert not isinstance(outcome, Waiting), "a heartbeat waits for nobody"
     return outcome if isinstance(outcome, Stop) else None
 
 
@@ -49,7 +49,7 @@ async def look(job: Job) -> str | Stop | None:
         return None
     step = Step(job.place(0, "look", 0, 0), "look for work")
     if came := await perform(_look, step):
-        assert isinstance(came, Stop), "a heartbeat asks nobody"
+        assert isinstance(came, Stop), "a heartbeat waits for nobody"
         return came
     seen = result_of(job, step.key, EMPTY_HEAD)
     if seen.is_error:

@@ -7,6 +7,7 @@ stay small: a conversation is never a task's input, so the cost of a step does n
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from governance.conversation import EMPTY_HEAD, ToolSpec
@@ -26,6 +27,7 @@ from governance.raises import MINUTE
 from governance.records import Budget, Claimed, Entry, ItemRow
 from governance.rounds import Restarts, number_of, round_of
 from governance.seats import Pinned
+from tasks.patience import Patience
 from tasks.step import Came, Step, Waiting
 from tasks.wayout import of_connector, of_repository
 from tasks.world import Mirror, World, now_ms
@@ -80,6 +82,8 @@ class Job:
     def __post_init__(self) -> None:
         self.loop = self.pinned.loop
         self.desk: Desk | None = None
+        waited_ms = self.item.waited_ms if self.item else 0
+        self.patience = Patience(self.wait_limit_ms - waited_ms if self.item else None)
         self.base = self.item.base or "" if self.item else ""
         self._tools: dict[str, tuple[ToolSpec, ...]] = {}
         self._held = ""
@@ -181,6 +185,11 @@ class Job:
             attributes=dict(attributes or {}),
         )  # fmt: skip
 
+    @property
+    def wait_limit_ms(self) -> int:
+        """How long an item may wait for what comes by itself, in all."""
+        return self.loop.harness.max_wait // timedelta(milliseconds=1)
+
     async def caps(self) -> tuple[Budget, ...]:
         """The caps of this item, or heartbeat, and of its run as they stand now."""
         limit = self.loop.harness.max_minutes * MINUTE
@@ -189,8 +198,8 @@ class Job:
     def took(self, step: Step, outcome: Recorded | Refused | InDoubt) -> Came:
         """What the edge's outcome means for the step; a result is remembered."""
         match outcome:
-            case Refused(stop):
-                return stop
+            case Refused():
+                return self.patience.refused(outcome)
             case InDoubt(card):
                 return Waiting(f"may have happened before; card {card}")
             case Recorded():

@@ -66,22 +66,19 @@ async def _call_model(step: Step) -> Came:
     return job.took(step, outcome)
 
 
-async def call_model(lane: Lane) -> Reply | Stop:
+async def call_model(lane: Lane) -> Reply | Waiting | Stop:
     """The answer to what was said so far, or why there is none. Compacts first when the context is full."""
     if _full(lane):
         step = Step(lane.place(0), f"{lane.seat.agent} compacts its context")
-        stop = await _ask(lane, step) or lane.compacted(step.key)
-        if stop:
-            return stop
+        if came := await _ask(lane, step) or lane.compacted(step.key):
+            return came
     await tell(lane)
     step = lane.ask
     return await _ask(lane, step) or lane.heard(step.key)
 
 
-async def _ask(lane: Lane, step: Step) -> Stop | None:
-    came = await perform(_call_model, step, lane, ended=_ended)
-    assert not isinstance(came, Waiting), "a model call is repeatable: it is never in doubt"
-    return came
+async def _ask(lane: Lane, step: Step) -> Came:
+    return await perform(_call_model, step, lane, ended=_ended)
 
 
 def _ended(error: DriverError, now: int) -> Stop:

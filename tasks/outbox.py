@@ -131,10 +131,12 @@ async def _restart(due: Outgoing) -> None:
 async def _resume(world: World, due: Outgoing) -> bool:
     """Wake the item's flow run if it is suspended; False while it is still on its way to being suspended.
 
-    An item whose cards cannot be believed is not woken: it ends here.
+    What is to wake an item from one wait does not wake it from a later one. An item whose cards cannot be believed is not woken: it ends here.
     """
     item = await world.store.item(str(due.payload["item"]))
     if item is None or item.flow_run is None or item.status in ("done", "stopped"):
+        return True
+    if due.payload.get("posted_n", item.posted_n) != item.posted_n:
         return True
     try:
         cards = await world.store.cards(item=item.item, open_only=False)
@@ -149,7 +151,8 @@ async def _resume(world: World, due: Outgoing) -> bool:
             return True
         if run.state_type == StateType.PAUSED:
             point("before-resume")
-            answer = await client.resume_flow_run(UUID(item.flow_run), run_input=form_answer(asked))
+            form = form_answer(asked) if asked else None
+            answer = await client.resume_flow_run(UUID(item.flow_run), run_input=form)
             point("after-resume")
             return answer.status.value == "ACCEPT"
         return item.status != "waiting"

@@ -1,4 +1,4 @@
-"""Put open cards before a person, and read what they answered.
+"""Put open cards before a person, and read what they answered; suspend for that, and for what comes by itself.
 
 The form a person fills in is Prefect's suspended run; the answer that counts is the store's. Every form is posted
 under a fresh key, since a key that was used once makes the run impossible to resume (Prefect 3.8.8: 409 on save).
@@ -83,21 +83,31 @@ async def collect_answers(world: World, item: ItemRow) -> None:
             )
 
 
-async def wait_for_people(job: Job) -> None:
-    """Suspend this flow run under one form for all open cards; comes back only when none is open any more."""
+async def wait(job: Job) -> None:
+    """Suspend this flow run until a person has answered, a budget has room, or a far side wants to be asked again.
+
+    Under one form for all open cards, or none: housekeeping wakes what waits for anything else. Comes back when there
+    is nothing to wait for.
+    """
     cards = await job.world.store.cards(item=job.owner)
-    if not cards:
+    waits = job.patience.taken()
+    if not cards and not waits:
         return
     if job.desk:
         await job.desk.close()
     key = await job.world.store.posted(
-        job.owner, fence=job.fence, now=now_ms(), noted=await in_force(job)
-    )
-    shown = [(c, moment(c.asked_at), moment(c.deadline) if c.deadline else None) for c in cards]
-    told = form_markdown(shown, changes_of(job))
-    form = answers_form(cards).with_initial_data(description=told)
+        job.owner, fence=job.fence, now=now_ms(), noted=await in_force(job), waits=waits,
+        wait_limit_ms=job.wait_limit_ms,
+    )  # fmt: skip
+    form = _form(job, cards) if cards else None
     point("before-suspend")
     await asuspend_flow_run(wait_for_input=form, key=key)
+
+
+def _form(job: Job, cards: Sequence[Card]) -> type[RunInput]:
+    shown = [(c, moment(c.asked_at), moment(c.deadline) if c.deadline else None) for c in cards]
+    told = form_markdown(shown, changes_of(job))
+    return answers_form(cards).with_initial_data(description=told)
 
 
 def form_answer(cards: Sequence[Card]) -> Json:

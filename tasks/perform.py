@@ -90,7 +90,7 @@ async def perform(
     """What came of a step; what is on record is not made again.
 
     `about` is what its body works on: it finds it in `Job.asking` under the step's key. A failure that no try healed
-    is a stop, worded by `ended`.
+    is a wait, where the far side has named a moment, or a stop, worded by `ended`.
     """
     job = current()
     if step.key in job.results:
@@ -100,6 +100,6 @@ async def perform(
         await made(step)
         return job.came.pop(step.key)
     except DriverError as error:
-        return ended(error, now_ms())
+        return job.patience.left_alone(error) or ended(error, now_ms())
     finally:
         del job.asking[step.key]

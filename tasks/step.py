@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Waiting:
-    """It cannot go on until a person has answered."""
+    """It cannot go on until a person has answered, or what comes by itself has come."""
 
     what: str = ""
 

@@ -10,7 +10,7 @@ def hand_out(sql: Sql, item: Row, key: str, *, ahead: int, now: int) -> None:
     """Dispatch it under `key`. Whoever lived before holds a fence that is `ahead` behind, and starts nothing more."""
     sql.run(
         "UPDATE items SET status = 'found', flow_run = NULL, posted_key = NULL, life = 0,"
-        " life_at = NULL, lease = NULL, fence = fence + :ahead WHERE item = :item",
+        " life_at = NULL, lease = NULL, waits = NULL, fence = fence + :ahead WHERE item = :item",
         ahead=ahead, item=item["item"],
     )  # fmt: skip
     sql.run(

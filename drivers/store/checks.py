@@ -148,15 +148,8 @@ def use_card(sql: Sql, intent: Intent) -> None:
         CARDS.change(sql, card, used_by=intent.place.key)
 
 
-def refuse(
-    sql: Sql, place: Place, stop: Stop, *, held: bool = False, cap: tuple[str, str] | None = None
-) -> Refused:
-    """A refusal that also stops its item or run; unless only holds stand in the way, which may yet be freed.
-
-    `cap` is the budget, in its window, that had no room.
-    """
-    if held:
-        return Refused(stop, held=True)
+def refuse(sql: Sql, place: Place, stop: Stop, *, cap: tuple[str, str] | None = None) -> Refused:
+    """A refusal that also stops its item or run. `cap` is the budget, in its window, that had no room."""
     whole_run = place.owner == place.run
     if put_stop(sql, place.owner, stop, run=whole_run) and cap is not None and not whole_run:
         capped(sql, place.owner, *cap)

@@ -5,7 +5,7 @@ can vouch for is a doubt; else every budget holds its worst case and the try is 
 is the only place where the world is touched.
 """
 
-from drivers.store import checks, money, raises, restored, spending, tries
+from drivers.store import checks, money, raises, restored, room, spending, tries
 from drivers.store.bodies import Body
 from drivers.store.doubts import resolve
 from drivers.store.journal import Asked, Done, note_intent, on_record
@@ -35,9 +35,9 @@ def intend(sql: Sql, intent: Intent, args: Body) -> Admitted | Refused | InDoubt
     attempt = last["attempt"] + 1 if last is not None else 1
     raises.expire(sql, intent.now)
     charges = (*intent.charges, *spending.drawn(sql, intent))
-    short = money.hold(sql, intent.place.key, attempt, charges, name=intent.name, now=intent.now)
-    if short is not None:
-        return checks.refuse(sql, intent.place, short.stop, held=short.held, cap=short.cap)
+    shorts = money.hold(sql, intent.place.key, attempt, charges, name=intent.name)
+    if shorts:
+        return room.refuse(sql, intent, shorts)
     checks.use_card(sql, intent)
     note_intent(sql, asked, rule=intent.rule, attempt=attempt, now=intent.now)
     return Admitted(attempt, tries.open_try(sql, intent, attempt))

@@ -12,7 +12,7 @@ from drivers.store.anew import hand_out
 from drivers.store.items import one_less
 from drivers.store.outbox import send
 from drivers.store.pages import note
-from drivers.store.pages_anew import write_anew
+from drivers.store.recompose import recompose
 from drivers.store.sql import Row, Sql
 from governance.budgets import FanOutRule
 from governance.effects import Stop
@@ -58,7 +58,7 @@ def fan_out(
         " WHERE run = :run",
         reason=stop.reason, detail=stop.detail, run=name,
     )  # fmt: skip
-    write_anew(sql, loop, by=f"run {name}", now=now)
+    recompose(sql, loop, by=f"run {name}", now=now)
     figures = {"items": items, "usd": price.usd, "told": told, "at": now}
     send(
         sql, "notice", f"fan-out-{name}", {"kind": "fan_out", "run": name, "loop": loop, **figures}
@@ -105,7 +105,7 @@ def answer(sql: Sql, wanted: Answering, *, now: int) -> FanOut | NotAnswered:
     what = "fan-out allowed" if wanted.answer == "allow" else "fan-out discarded"
     detail = f"{there.told}: {wanted.why}"
     note(sql, who=wanted.by, what=what, subject=wanted.run, detail=detail, now=now)
-    write_anew(sql, there.loop, by=wanted.by, now=now)
+    recompose(sql, there.loop, by=wanted.by, now=now)
     after = of_run(sql, wanted.run)
     assert after is not None
     return after

@@ -4,10 +4,13 @@ from drivers.store.people import expire, expired_cards
 from drivers.store.raises import expire as expire_raises
 from drivers.store.sql import Sql
 from drivers.store.tries import ABANDONED, End, lose_try
+from drivers.store.waking import wake
 
 
 def sweep(sql: Sql, now: int) -> tuple[str, ...]:
-    """Tries past their lease are unknown, cards past their deadline have their declared answer, raises are over; a line each."""
+    """Tries past their lease are unknown, cards past their deadline have their declared answer, raises are over; then
+    what waits for room and has some is woken. A line each.
+    """
     said: list[str] = []
     for row in sql.all(
         "SELECT * FROM ledger WHERE status = 'open' AND lease < :now ORDER BY lease", now=now
@@ -23,4 +26,5 @@ def sweep(sql: Sql, now: int) -> tuple[str, ...]:
             f"card {row['card']!r} for {row['tool']!r} counts as {answered['answer']!r}: "
             "nobody answered before its deadline"
         )
-    return (*said, *expire_raises(sql, now))
+    said += expire_raises(sql, now)
+    return (*said, *(f"item {item!r} goes on: {why}" for item, why in wake(sql, now)))

@@ -7,12 +7,14 @@ from typing import Literal
 from drivers.store import rows
 from drivers.store.outbox import send
 from drivers.store.pages import moved, write_page
+from drivers.store.recompose import recompose
 from drivers.store.seals import CARDS
 from drivers.store.sql import Row, Sql
 from governance.effects import Refused, Stop
 from governance.errors import StoreError, TakenOver
 from governance.parts import Json, canonical
 from governance.records import ItemRow, PageMoved, RunRow
+from governance.waits import Awaited, Waits
 
 FINAL = ("done", "stopped")
 
@@ -45,8 +47,9 @@ def claim(
     sql.run(
         "UPDATE items SET status = 'working', flow_run = :flow_run, fence = fence + 1,"
         " life = life + 1, lease = :lease, awake_ms = awake_ms + :awake, life_at = :now,"
-        " stop_reason = NULL, stop_detail = NULL, capped_by = NULL, capped_in = NULL WHERE item = :item",
-        item=item, flow_run=flow_run, lease=lease, now=now,
+        " stop_reason = NULL, stop_detail = NULL, capped_by = NULL, capped_in = NULL, waits = NULL,"
+        " waited_ms = coalesce(waited_ms, 0) + :waited WHERE item = :item",
+        item=item, flow_run=flow_run, lease=lease, now=now, waited=_waited(row, now),
         # A life that died without a word was awake until its lease at most.
         awake=_awake(row, min(now, row["lease"]) if row["lease"] is not None else now),
     )  # fmt: skip
@@ -55,6 +58,8 @@ def claim(
             "INSERT INTO lives (item, fence, at, process) VALUES (:item, :fence, :now, :process)",
             item=item, fence=row["fence"] + 1, now=now, process=canonical(process),
         )  # fmt: skip
+    if row["waits"] is not None:
+        recompose(sql, row["loop"], by=f"item {item}", now=now)
     return Taken(rows.item_row(find_item(sql, item)), journal_of(sql, item))
 
 
@@ -103,8 +108,13 @@ def capped(sql: Sql, item: str, budget: str, window: str) -> None:
     )  # fmt: skip
 
 
-def posted(sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = None) -> str:
-    """A fresh pause key for a form about the item's open cards; from now on the item is not awake.
+def posted(
+    sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = None,
+    waits: tuple[Awaited, ...] = (), wait_limit_ms: int | None = None,
+) -> str:  # fmt: skip
+    """A fresh pause key for one more wait: a form about the item's open cards, what comes by itself, or both.
+
+    From now on the item is not awake.
 
     A life that ends by waiting ended well: lives are counted anew, since their cap is about processes that die.
     """
@@ -113,13 +123,22 @@ def posted(sql: Sql, item: str, *, fence: int, now: int, noted: Json | None = No
     key = f"card-{item}-{n}"
     sql.run(
         "UPDATE items SET status = 'waiting', posted_n = :n, posted_key = :key, life = 0,"
-        " awake_ms = awake_ms + :awake, life_at = NULL, noted = :noted WHERE item = :item",
+        " awake_ms = awake_ms + :awake, life_at = NULL, noted = :noted, waits = :waits WHERE item = :item",
         n=n, key=key, awake=_awake(row, now), item=item,
         noted=canonical(noted) if noted is not None else None,
+        waits=rows.spelled_waits(_waits(row, waits, wait_limit_ms, now)) if waits else None,
     )  # fmt: skip
     for card in sql.all("SELECT * FROM cards WHERE item = :item AND answer IS NULL", item=item):
         CARDS.change(sql, card, posted_n=n)
+    if waits:
+        recompose(sql, row["loop"], by=f"item {item}", now=now)
     return key
+
+
+def _waits(row: Row, of: tuple[Awaited, ...], limit: int | None, now: int) -> Waits:
+    """What it waits for from now on, and until when at most: what it waited before counts."""
+    left = None if limit is None else max(0, limit - (row["waited_ms"] or 0))
+    return Waits(now, None if left is None else now + left, of)
 
 
 def close(
@@ -133,7 +152,7 @@ def close(
             return newer
         sql.run(
             "UPDATE items SET status = :status, outcome = :outcome, stop_reason = :reason,"
-            " stop_detail = :detail, closed_at = :now, awake_ms = awake_ms + :awake, life_at = NULL"
+            " stop_detail = :detail, closed_at = :now, waits = NULL, awake_ms = awake_ms + :awake, life_at = NULL"
             " WHERE item = :item",
             status=status, outcome=canonical(outcome), reason=stop.reason if stop else None,
             detail=stop.detail if stop else None, now=now, awake=_awake(row, now), item=item,
@@ -198,6 +217,11 @@ def _unclaimable(row: Row, flow_run: str) -> Refused | None:
         detail = f"item {item!r} belongs to flow run {row['flow_run']!r}, not to {flow_run!r}"
         return Refused(Stop("cancelled", detail))
     return None
+
+
+def _waited(row: Row, now: int) -> int:
+    waits = rows.waits_of(row)
+    return max(0, now - waits.since) if waits is not None else 0
 
 
 def _awake(row: Row, until: int) -> int:

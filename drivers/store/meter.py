@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drivers.store import rows
+from drivers.store.reading import waiting
 from drivers.store.spending import rules
 from drivers.store.sql import Row, Sql
 from governance.budgets import BudgetRule
-from governance.draws import RULE, period
+from governance.draws import BEHIND_SLICES, RULE, period
 from governance.meter import RATE_MS, Figures, Leaf, Reading, merged
 from governance.parts import DAY_MS
 from governance.records import Budget
@@ -66,7 +67,8 @@ def reading(sql: Sql, *, days: int = 1, now: int) -> Reading:
     runs = sql.all("SELECT run FROM runs WHERE status = 'open' ORDER BY opened_at, run")
     budgets = (*_of_rules(sql, now), *_of_open_runs(sql))
     leaves = merged((*_settled(settled), *_under_way(sql), *_last_minute(sql, now)))
-    return Reading(now, first * DAY_MS, leaves, budgets, tuple(row["run"] for row in runs))
+    open_runs = tuple(row["run"] for row in runs)
+    return Reading(now, first * DAY_MS, leaves, budgets, open_runs, waiting(sql))
 
 
 def run_reading(sql: Sql, run: str, *, now: int) -> Reading | None:
@@ -143,7 +145,7 @@ def _of_rule(sql: Sql, rule: BudgetRule, now: int) -> Sequence[Row]:
     if rule.per == "run":
         which = "IN (SELECT run FROM runs WHERE status = 'open')"
     elif since is not None:
-        which = ">= :since"
+        which = f">= :since AND b.period < '{BEHIND_SLICES}'"
     every = "b.period" if since is None else "min(b.period)"
     # From one budget to the next, whatever windows lie between: a rule that rolls leaves thousands behind.
     return sql.all(

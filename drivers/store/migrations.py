@@ -185,6 +185,15 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX items_closed ON items (loop, closed_at, item) WHERE closed_at IS NOT NULL",
         ),
     ),
+    Migration(
+        "0015-waits-for-room",
+        (
+            # The budgets an item that waits wants room in, and how long it waited for any before.
+            "ALTER TABLE items ADD COLUMN waits TEXT",
+            "ALTER TABLE items ADD COLUMN waited_ms BIGINT",
+            "CREATE INDEX items_waits ON items (item) WHERE waits IS NOT NULL",
+        ),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from drivers.store.outbox import send
 from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
 from governance.charges import Amounts, Charge, unit_of
+from governance.draws import BEHIND_SLICES
 from governance.errors import StoreError
 from governance.records import Budget
 
@@ -27,37 +28,39 @@ def add_budgets(sql: Sql, budgets: Iterable[Budget]) -> None:
 
 
 def hold(
-    sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: str, now: int
-) -> Short | None:
-    """Hold every charge of the effect `name`, or none and say which budget is short.
+    sql: Sql, key: str, attempt: int, charges: Iterable[Charge], *, name: str
+) -> tuple[Short, ...]:
+    """Hold every charge of the effect `name`, or none and say which budgets are short.
 
     A budget without a cap is not charged.
     """
     taken: list[Charge] = []
+    shorts: list[Short] = []
     for charge in _in_order(charges):
         short = _take(sql, charge, name)
         if short is None:
             taken.append(charge)
         elif short.row is not None:
-            for back in taken:
-                _move(sql, back.budget, back.window, held=-(back.amount or 0))
-            if not short.held and charge.amount is not None:
-                thresholds.refused(sql, short.row, asked=charge.amount, key=key, now=now)
-            return short
+            shorts.append(short)
     for charge in taken:
-        _note(sql, key, attempt, charge, "held")
-    return None
+        if shorts:
+            _move(sql, charge.budget, charge.window, held=-(charge.amount or 0))
+        else:
+            _note(sql, key, attempt, charge, "held")
+    return tuple(shorts)
 
 
 def spend(sql: Sql, key: str, charges: Iterable[Charge], *, now: int) -> Short | None:
     """Hold and settle in one, for what is over as it begins (a run); none of it when one budget is short."""
-    short = hold(sql, key, 0, charges, name="run", now=now)
-    if short is None:
-        for row in _charges(sql, key, 0):
-            amount = row["amount"]
-            _move(sql, row["budget"], row["period"], held=-amount, spent=amount, now=now)
-            _renote(sql, row, "spent", amount)
-    return short
+    for short in hold(sql, key, 0, charges, name="run"):
+        if not short.held and short.charge.since is None:
+            thresholds.refused(sql, short, key=key, now=now)
+        return short
+    for row in _charges(sql, key, 0):
+        amount = row["amount"]
+        _move(sql, row["budget"], row["period"], held=-amount, spent=amount, now=now)
+        _renote(sql, row, "spent", amount)
+    return None
 
 
 def release(sql: Sql, key: str, attempt: int) -> None:
@@ -135,8 +138,8 @@ def _budget(sql: Sql, charge: Charge) -> Row | None:
         "SELECT budget, max(period) AS period, (SELECT cap FROM budgets WHERE budget = :budget AND"
         " period = :period) AS cap, sum(held) AS held, sum(spent) AS spent, sum(unknown) AS unknown,"
         " max(stopped) AS stopped FROM budgets WHERE budget = :budget AND period >= :since"
-        " GROUP BY budget HAVING max(period) >= :period",
-        budget=charge.budget, period=charge.window, since=charge.since,
+        " AND period < :behind GROUP BY budget HAVING max(period) >= :period",
+        budget=charge.budget, period=charge.window, since=charge.since, behind=BEHIND_SLICES,
     )  # fmt: skip
 
 

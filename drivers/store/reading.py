@@ -54,6 +54,13 @@ def items(
     return tuple(rows.item_row(row) for row in found)
 
 
+def waiting(sql: Sql) -> tuple[ItemRow, ...]:
+    """Items that wait for room in budgets, whoever waits longest first."""
+    found = sql.all("SELECT * FROM items WHERE waits IS NOT NULL AND status = 'waiting'")
+    items = [rows.item_row(row) for row in found]
+    return tuple(sorted(items, key=lambda i: (i.waits.since if i.waits else 0, i.item)))
+
+
 def ledger(
     sql: Sql, *, run: str | None = None, item: str | None = None, after_seq: int | None = None,
     limit: int = 100_000,

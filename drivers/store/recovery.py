@@ -19,13 +19,14 @@ from governance.recovery import Handed, Restart, restart_prefix
 def handed_out(sql: Sql) -> tuple[Handed, ...]:
     """Open items that have a flow run, and open heartbeats that have handed out nothing yet; oldest first."""
     found = sql.all(
-        "SELECT item AS owner, loop, definition, flow_run, status, life, posted_n, stop_reason, stop_detail"
-        " FROM items WHERE status NOT IN ('done', 'stopped') AND flow_run IS NOT NULL"
+        "SELECT item AS owner, loop, definition, flow_run, status, life, posted_n, stop_reason, stop_detail,"
+        " waits IS NULL OR EXISTS (SELECT 1 FROM cards c WHERE c.item = items.item AND c.answer IS NULL)"
+        " AS needs_form FROM items WHERE status NOT IN ('done', 'stopped') AND flow_run IS NOT NULL"
         " ORDER BY found_at, item"
     )
     heartbeats = sql.all(
         "SELECT run AS owner, loop, definition, flow_run, 'heartbeat' AS status, 0 AS life, 0 AS posted_n,"
-        " stop_reason, stop_detail FROM runs WHERE status = 'open' AND found_at IS NULL"
+        " stop_reason, stop_detail, false AS needs_form FROM runs WHERE status = 'open' AND found_at IS NULL"
         " ORDER BY opened_at, run"
     )
     return tuple(_handed(sql, row) for row in (*found, *heartbeats))
@@ -47,7 +48,7 @@ def _handed(sql: Sql, row: Row) -> Handed:
         owner=row["owner"], loop=row["loop"], definition=row["definition"], flow_run=row["flow_run"],
         status=row["status"], life=row["life"], epoch=row["posted_n"],
         restarts=counted["n"] if counted is not None else 0, stop=rows.stop_of(row),
-        acted_at=acted["at"] if acted is not None else None,
+        acted_at=acted["at"] if acted is not None else None, needs_form=bool(row["needs_form"]),
     )  # fmt: skip
 
 

@@ -1,15 +1,15 @@
 """How does what a cap has stopped go on, once a person raises the cap?
 
 One transaction: the cap, the record of who raised it and why, every item that had stopped for it and can go on, its
-run, its dispatch, and the page of its loop.
+run, its dispatch, and the page of its loop; and what waits for it is woken.
 """
 
 from collections.abc import Sequence
 
-from drivers.store import raises, rows, spending
+from drivers.store import raises, rows, spending, waking
 from drivers.store.anew import hand_out
 from drivers.store.items import FINAL
-from drivers.store.pages_anew import write_anew
+from drivers.store.recompose import recompose
 from drivers.store.sql import Row, Sql
 from governance.charges import unit_of
 from governance.draws import RULE
@@ -36,8 +36,9 @@ def raise_cap(sql: Sql, wanted: Raising, *, now: int) -> Raised | NotRaised:
     for row in going:
         _go_on(sql, row, raised.nth, now)
     for loop in sorted({row["loop"] for row in going}):
-        write_anew(sql, loop, by=f"raise {raised.nth}", now=now)
-    return Raised(raised, wanted.seen, tuple(row["item"] for row in going), left)
+        recompose(sql, loop, by=f"raise {raised.nth}", now=now)
+    woken = tuple(item for item, _ in waking.wake(sql, now, budget=wanted.budget))
+    return Raised(raised, wanted.seen, tuple(row["item"] for row in going), left, woken)
 
 
 def stopped_for(sql: Sql, budget: str, window: str) -> tuple[ItemRow, ...]:
@@ -152,7 +153,7 @@ def _for_nobody(wanted: Raising) -> str:
 def _go_on(sql: Sql, row: Row, nth: int, now: int) -> None:
     sql.run(
         "UPDATE items SET stop_reason = NULL, stop_detail = NULL, outcome = NULL, closed_at = NULL,"
-        " capped_by = NULL, capped_in = NULL WHERE item = :item",
+        " capped_by = NULL, capped_in = NULL, waited_ms = NULL WHERE item = :item",
         item=row["item"],
     )  # fmt: skip
     sql.run(

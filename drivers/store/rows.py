@@ -9,6 +9,7 @@ from drivers.store.sql import Row
 from governance.breaker import BreakerRow
 from governance.conversation import Usage
 from governance.effects import Evidence, Place, Principal, Recorded, Stop
+from governance.parts import canonical
 from governance.records import (
     Budget,
     Card,
@@ -21,6 +22,7 @@ from governance.records import (
     StatePage,
 )
 from governance.rounds import Restarts
+from governance.waits import Later, Wait, Waits
 
 
 def stop_of(row: Row) -> Stop | None:
@@ -49,8 +51,23 @@ def item_row(row: Row) -> ItemRow:
         outcome=json.loads(row["outcome"]) if row["outcome"] is not None else None,
         found_at=row["found_at"], closed_at=row["closed_at"], awake_ms=row["awake_ms"],
         posted_key=row["posted_key"], posted_n=row["posted_n"], restarts=restarts_of(row),
-        noted=json.loads(row["noted"]) if row["noted"] is not None else None,
+        noted=json.loads(row["noted"]) if row["noted"] is not None else None, waits=waits_of(row),
+        waited_ms=row["waited_ms"] or 0,
     )  # fmt: skip
+
+
+def waits_of(row: Row) -> Waits | None:
+    """What an item waits for that comes by itself."""
+    if row["waits"] is None:
+        return None
+    told = json.loads(row["waits"])
+    of = tuple(Later(**wait) if "subject" in wait else Wait(**wait) for wait in told["of"])
+    return Waits(told["since"], told["give_up_at"], of)
+
+
+def spelled_waits(waits: Waits) -> str:
+    """The same, as it is kept."""
+    return canonical({**vars(waits), "of": [vars(wait) for wait in waits.of]})
 
 
 def restarts_of(row: Row) -> Restarts:

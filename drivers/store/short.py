@@ -15,15 +15,16 @@ _REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": 
 
 @dataclass(frozen=True)
 class Short:
-    """A budget that has no room.
+    """A budget that has no room for a charge.
 
-    `held`: room comes back, when calls under way cost less than they hold or as a rolling window goes on. `row` is the
-    budget as it stands, None where there is none: then nobody caps it, and the charge is let go.
+    `held`: it has, once calls under way have come to less than they hold. `row` is the budget as it stands, None where
+    there is none: then nobody caps it, and the charge is let go.
     """
 
     stop: Stop
     held: bool
     row: Row | None
+    charge: Charge
 
     @property
     def cap(self) -> tuple[str, str] | None:
@@ -48,18 +49,17 @@ def short_of(row: Row | None, charge: Charge, name: str) -> Short:
     """What stands against this charge by the effect `name`."""
     reason = reason_of(charge.budget)
     if row is None:
-        return Short(Stop(reason, f"budget {charge.budget!r} has no cap"), False, None)
+        return Short(Stop(reason, f"budget {charge.budget!r} has no cap"), False, None, charge)
     if row["stopped"] is not None:
         detail = (
             f"budget {charge.budget!r} ({row['period']}) is stopped: {row['stopped']}. Find out why, then "
             f"let it go on with `loops budget raise {charge.budget}`."
         )
-        return Short(Stop(reason, detail), False, row)
+        return Short(Stop(reason, detail), False, row, charge)
     if charge.amount is None:
-        return Short(Stop(reason, _unpriced(charge, name)), False, row)
-    firm = row["spent"] + row["unknown"] + charge.amount
-    held = firm <= row["cap"] or (charge.since is not None and charge.amount <= row["cap"])
-    return Short(Stop(reason, _full(row, charge, charge.amount, held)), held, row)
+        return Short(Stop(reason, _unpriced(charge, name)), False, row, charge)
+    held = row["spent"] + row["unknown"] + charge.amount <= row["cap"]
+    return Short(Stop(reason, _full(row, charge, charge.amount, held)), held, row, charge)
 
 
 def _unpriced(charge: Charge, name: str) -> str:
@@ -76,8 +76,14 @@ def _full(row: Row, charge: Charge, asked: int, held: bool) -> str:
         return amount(value, unit)
 
     taken = row["spent"] + row["unknown"] + row["held"]
-    if held:
-        way_out = "Calls under way hold the rest." if charge.since is None else "It rolls on."
+    if charge.since is not None and asked <= row["cap"]:
+        way_out = "It rolls on."
+    elif held:
+        way_out = "Calls under way hold the rest."
+    elif charge.since is not None:
+        way_out = (
+            "It never has so much: change the rule in registry/budgets.yaml and `loops apply`."
+        )
     elif charge.budget.startswith(RULE):
         way_out = (
             f"Raise it for {row['period']} with `loops budget raise {charge.budget}`, or change the rule "

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from drivers.store.outbox import send
+from drivers.store.short import Short
 from drivers.store.sql import Row, Sql
 from governance.alerts import (
     SPIKE_FLOOR,
@@ -18,11 +19,13 @@ from governance.alerts import (
     shares_of,
     spike_at,
     told_when_refused,
+    told_when_waited_for,
 )
 from governance.approvals import moment
 from governance.budgets import BudgetRule
-from governance.draws import RULE, SLICE, period
-from governance.parts import Json
+from governance.draws import BEHIND_SLICES, NOW, RULE, SLICE, period
+from governance.parts import DAY_MS, Json
+from governance.waits import Wait
 
 NEVER = -1
 """A run that no amount makes a spike: its loop has no past, or people were told."""
@@ -32,7 +35,7 @@ def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
     """`budget` as it stands after `more` of it was settled or became unknown: is a share of it passed?"""
     if _of_one_percent(budget, more) and not _rolls(budget):
         return
-    rule = _rule_of(sql, budget["budget"])
+    rule = rule_of(sql, budget["budget"])
     shares = shares_of(budget["budget"]) if rule is None else rule.shares
     if not shares:
         return
@@ -54,17 +57,35 @@ def _rolls(budget: Row) -> bool:
     return len(budget["period"]) == SLICE and budget["period"].isdecimal()
 
 
-def refused(sql: Sql, budget: Row, *, asked: int, key: str, now: int) -> None:
-    """The effect `key` was refused for good, since `budget` has no room for what it asked for.
+def refused(sql: Sql, short: Short, *, key: str, now: int) -> None:
+    """The effect `key` was refused for good, since this budget has no room for what it asked for.
 
     Not told of one that was stopped: people were told when it was.
     """
-    if told_when_refused(budget["budget"]) and budget["stopped"] is None:
-        standing = _standing(sql, budget, _rule_of(sql, budget["budget"]), now)
+    budget, asked = short.row, short.charge.amount
+    if budget is None or asked is None or budget["stopped"] is not None:
+        return
+    if told_when_refused(budget["budget"]):
+        standing = _standing(sql, budget, rule_of(sql, budget["budget"]), now)
         _tell(sql, "refused", standing, {"kind": "refused", "asked": asked, "key": key, "at": now})
 
 
-def _rule_of(sql: Sql, budget: str) -> BudgetRule | None:
+def waited(sql: Sql, short: Short, wait: Wait, *, key: str, now: int) -> None:
+    """The effect `key` has waited for this budget for as long as a process waits, and goes on waiting without one.
+
+    Of what comes back within a day people are told once a day.
+    """
+    if short.row is None or not told_when_waited_for(wait.budget):
+        return
+    rule = rule_of(sql, wait.budget)
+    standing = _standing(sql, short.row, rule, now)
+    if rule is not None and rule.passing:
+        standing["window"] = f"{rule.per or NOW} on {moment(now - now % DAY_MS)[:10]}"
+    alert = {"kind": "waits", "asked": wait.asked, "until": wait.until, "key": key, "at": now}
+    _tell(sql, "waits", standing, alert)
+
+
+def rule_of(sql: Sql, budget: str) -> BudgetRule | None:
     """The rule whose budget it is; None for a run's or an item's own, and for one whose rule is gone."""
     if not budget.startswith(RULE):
         return None
@@ -87,8 +108,8 @@ def _standing(sql: Sql, budget: Row, rule: BudgetRule | None, now: int) -> Json:
     _, since = period(rule, "", now)
     whole = sql.one(
         "SELECT sum(held) AS held, sum(spent) AS spent, sum(unknown) AS unknown FROM budgets"
-        " WHERE budget = :budget AND period >= :since",
-        budget=budget["budget"], since=since,
+        " WHERE budget = :budget AND period >= :since AND period < :behind",
+        budget=budget["budget"], since=since, behind=BEHIND_SLICES,
     )  # fmt: skip
     assert whole is not None
     length = rule.rolls // timedelta(milliseconds=1)

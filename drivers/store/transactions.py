@@ -110,6 +110,7 @@ class Transactions:
     in_window = reading(raises.in_window)
     raises_of = reading(raises.raises_of)
     stopped_for = reading(reopening.stopped_for)
+    waiting = reading(looks.waiting)
     raise_cap = writing(reopening.raise_cap, "raise")
 
     open_run = writing(open_run, "open")

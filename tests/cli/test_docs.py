@@ -1,6 +1,7 @@
 """docs/loops.md says what the models say, and its examples load."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def default(field: FieldInfo) -> str:
         return "its own defaults"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, timedelta):
+        return f"`{value.days}d`"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "empty"
     return f"{value:,}" if isinstance(value, int) else f"`{value}`" if value else "empty"

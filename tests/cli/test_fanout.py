@@ -96,7 +96,7 @@ def test_what_is_let_go_is_shown_before_and_on_record_after(kept_back: Filled):
     assert done.exit_code == 0, done.output
     assert "fix fix total\\u{1b}[2J\\u{202e}" in done.output
     # Nobody listens where Prefect should be: it is on record, and the dispatch follows.
-    assert "It is on record; housekeeping will dispatch what was kept back" in done.output
+    assert "It is on record; housekeeping will have what was kept back go on" in done.output
     assert {i["status"] for i in kept_back.json("inbox")} == {"found"}
     (row,) = [r for r in kept_back.json("fanout", "list", "--all") if r["run"] == RUN]
     assert (row["standing"], row["by"], row["why"]) == ("let go", "claimed: noor", "release night")

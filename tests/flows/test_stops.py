@@ -246,8 +246,10 @@ async def test_a_look_whose_token_was_revoked_ends_the_heartbeat_with_the_way_ou
     assert "'mcp-server/linear'" in run.stop.detail
 
 
-async def test_a_moment_that_is_far_off_is_named_and_nobody_waits_for_it(bench: Bench) -> None:
-    await bench.begin("far", TICKETS, **ONE)
+async def test_a_moment_that_is_later_than_an_item_may_wait_is_named_and_nobody_waits_for_it(
+    bench: Bench,
+) -> None:
+    await bench.begin("far", TICKETS, **ONE, harness={"max_wait": "30m"})
     found = await one_item(bench, TICKETS)
     fault = {"kind": "status", "status": 429, "error": "rate_limit_error", "times": 9}
     bench.faults({**fault, "headers": {"retry-after": "3600"}})

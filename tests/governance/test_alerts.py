@@ -28,6 +28,19 @@ def test_a_refusal_says_who_was_first() -> None:
     assert told[1].startswith("First refused: i1-1-maker-3-0, which asked for 5.0000 USD.")
 
 
+def test_a_wait_says_until_when_and_what_becomes_of_whom() -> None:
+    until = "until 2026-11-29 00:00 Europe/Berlin"
+    told = said(
+        {"kind": "waits", "asked": 5 * PICO, "until": until, "key": "i1-1-maker-3-0", **STANDING}
+    )
+    assert told is not None
+    assert told[0] == f"rule team-day, platform: no room in its money {until}"
+    assert told[1].startswith(
+        "First to meet that: i1-1-maker-3-0, which asked for 5.0000 USD. An item waits for it without a process, a "
+        "heartbeat ends."
+    )
+
+
 def test_a_spike_says_what_is_usual() -> None:
     told = said({
         "kind": "spike", "run": "r9", "loop": "night-fix", "cost": 9 * PICO, "past": 7,

@@ -48,6 +48,10 @@ def at(*when: int) -> int:
         ("  - {name: a, usd: 5, per: day, share: [0.125]}", 2, "budgets[0].share[0]", "decimal"),
         ("  - {name: a, concurrent: 5, share: [0.5]}", 2, "budgets[0]", "leave 'share' out"),
         ("  - {name: a, calls: 5, per: 60s, share: [0.5]}", 2, "budgets[0]", "leave 'share' out"),
+        ("  - {name: a, usd: 5, per: run, when_full: wait}", 2, "budgets[0]", "no other window follows a run"),
+        ("  - {name: a, concurrent: 5, when_full: stop}", 2, "budgets[0]", "leave 'when_full' out"),
+        ("  - {name: a, runs: 5, per: day, when_full: wait}", 2, "budgets[0]", "waits for nobody"),
+        ("  - {name: a, usd: 5, per: day, when_full: later}", 2, "budgets[0].when_full", "'wait' or 'stop'"),
         ("  - {name: a, runs: 5, per: day, agent: lead}", 2, "budgets[0]", "a run belongs to a loop"),
         ("  - {name: a, usd: 5, per: day, model: x*, tool: y.*}", 2, "budgets[0]", "leave 'model' or"),
         ("  - {name: a, usd: 5, per: day, loop: fixx}", 2, "budgets[0].loop", "did you mean 'fix'?"),
@@ -147,3 +151,16 @@ def test_a_rolling_window_looks_at_no_less_than_its_length(
     if now >= 2 * length:
         assert since <= period(rolling, "r1", earlier)[0] <= window
         assert period(rolling, "r1", now - length - 2 * length // SLICES)[0] < since
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"),
+    [
+        ({"per": "15m"}, True), ({"per": "15m", "when_full": "stop"}, False), ({"per": "day"}, False),
+        ({"per": "month"}, False), ({"per": "day", "when_full": "wait"}, True), ({"per": "run"}, False),
+    ],
+)  # fmt: skip
+def test_what_rolls_is_waited_for_and_a_day_or_month_only_where_the_rule_says_so(
+    told: dict[str, str], waits: bool
+) -> None:
+    assert rule(**told).waits == waits

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from drivers.blobs import DirectoryBlobs
 from drivers.store.store import SqlStore
 from governance import edge as edge_module
+from governance.budgets import BudgetRule
 from governance.charges import Amounts, Charge
 from governance.conversation import (
     EMPTY_HEAD,
@@ -312,6 +313,33 @@ async def test_money_that_stays_held_is_waited_for_only_so_long(
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+@pytest.mark.parametrize(("per", "opens_s"), [("20s", 21), ("10m", 630)])
+async def test_a_window_that_opens_soon_is_waited_for_in_process_and_one_that_opens_later_is_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, per: str, opens_s: int
+) -> None:
+    monkeypatch.setattr(edge_module, "HELD_POLL_S", 0.01)
+    rule = BudgetRule(name="rate", calls=1, per=per)
+    await desk.story.store.put_rules((rule,), by="claimed: noor", now=1)
+    desk.now = 1_200_000
+    assert isinstance(await desk.model(FakeModel(answer("first")), 0), Recorded)
+    second = asyncio.create_task(desk.model(FakeModel(answer("second")), 1))
+    await asyncio.sleep(0.1)
+    soon = opens_s * 1000 < edge_module.HELD_WAIT_MS
+    assert second.done() != soon
+    desk.now += opens_s * 1000
+    got = await second
+    if soon:
+        assert isinstance(got, Recorded)
+        return
+    assert isinstance(got, Refused)
+    assert got.wait is not None
+    assert got.wait.opens == desk.now
+    item = await desk.story.store.item(desk.story.item)
+    assert item is not None
+    assert item.stop is None, "whoever waits is not stopped"
+    assert isinstance(await desk.model(FakeModel(answer("second")), 1), Recorded)
 
 
 @given(
@@ -624,9 +652,25 @@ async def test_no_next_try_is_sent_before_the_moment_the_far_side_named(desk: De
     assert (row.attempt, row.status, row.started_at) == (2, "done", desk.now)
 
 
-async def test_a_moment_that_is_far_off_is_for_people_and_keeps_nobody_waiting(desk: Desk) -> None:
+async def test_a_moment_that_is_far_off_keeps_no_process_waiting_and_nothing_is_sent_before_it(
+    desk: Desk,
+) -> None:
+    far_s = LONGEST_PAUSE_S + 100
     with pytest.raises(Unavailable):
-        await desk.model(FakeModel(Unavailable("m", "see you next year", LONGEST_PAUSE_S + 1)))
+        await desk.model(FakeModel(Unavailable("m", "come back later", far_s)))
+    port = FakeModel(answer("fine"))
+    desk.now += 30_000
+    with pytest.raises(Unavailable) as early:
+        await desk.model(port)
+    assert (early.value.retry_after_s, port.asked) == (far_s - 30, [])
+    assert len(await desk.rows()) == 1, "nothing was tried"
+    desk.now += int(far_s - 30) * 1000
+    assert isinstance(await desk.model(port), Recorded)
+
+
+async def test_a_moment_that_a_server_made_up_is_not_kept(desk: Desk) -> None:
+    with pytest.raises(Unavailable):
+        await desk.model(FakeModel(Unavailable("m", "see you next year", 365 * 86_400)))
     assert NOT_BEFORE not in (await desk.rows())[0].attributes
     assert isinstance(await desk.model(FakeModel(answer("fine"))), Recorded)
 

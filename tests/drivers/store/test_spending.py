@@ -115,6 +115,17 @@ async def test_a_rolling_window_lets_in_again_what_has_rolled_out_of_it(story: S
     assert isinstance(await story.store.intend(call(story, 3, now=164_001)), Refused)
 
 
+async def test_a_rule_that_was_a_days_and_now_rolls_counts_what_rolls_alone(story: Story) -> None:
+    now = 20_000 * DAY
+    await in_force(story, {"name": "all", "usd": 4})
+    await admitted(story, 0, now=now)
+    await in_force(story, {"name": "all", "usd": 4, "per": "24h"})
+    await admitted(story, 1, now=now)
+    assert (await refused(story, 2, now=now)).held
+    (told,) = [b for b in (await story.store.meter(now=now)).budgets if b.window == "last 24h"]
+    assert told.held == 3 * PICO
+
+
 async def test_calls_at_one_moment_are_those_under_way(story: Story) -> None:
     await in_force(story, {"name": "once", "concurrent": 2, "per": None})
     first = await admitted(story, 0)

@@ -1,4 +1,4 @@
-"""How is a loop's state page brought up to date in the transaction that changes what it says?"""
+"""How does a loop's page come to say what has just changed in this very transaction?"""
 
 from drivers.store import reading
 from drivers.store.breakers import open_breaker
@@ -7,8 +7,8 @@ from drivers.store.sql import Sql
 from governance.statepage import people_of, state_page
 
 
-def write_anew(sql: Sql, loop: str, *, by: str, now: int) -> None:
-    """A version of the page made of what is in the store now; what people said stays."""
+def recompose(sql: Sql, loop: str, *, by: str, now: int) -> None:
+    """The page once more, with every item as it stands; what people said on it stays."""
     page = reading.state(sql, loop)
     said = people_of(page.body if page is not None else None)
     body = state_page(loop, reading.items(sql, loop=loop), said, open_breaker(sql, loop))
