@@ -50,7 +50,10 @@ class SqliteSql:
 
     def run(self, statement: str, /, **values: Value) -> int:
         """How many rows the statement changed."""
-        return self._connection.execute(statement, values).rowcount
+        # Its cursor counts for no statement that begins with WITH.
+        before = self._connection.total_changes
+        self._connection.execute(statement, values)
+        return self._connection.total_changes - before
 
 
 class FileLock:
@@ -138,22 +141,12 @@ class SqliteWriter(_SqliteConnection):
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.execute("SAVEPOINT job")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-    def mark(self) -> None:
-        """From here on can be undone; what was done up to here can no longer be, by itself."""
-        self._connection.execute("RELEASE job")
-        self._connection.execute("SAVEPOINT job")
-
-    def undo(self) -> None:
-        """Undo what was done since the mark."""
-        self._connection.execute("ROLLBACK TO job")
 
     def close(self) -> None:
         """Let go of the file, under the lock: the last one to close it makes a checkpoint."""

@@ -1,7 +1,9 @@
 """How do many tasks and threads of a process share one database?
 
-Writes: one thread, which does whatever is queued in one transaction and commits once (group commit). Reads: one
-thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite, `postgres`.
+Writes: one thread, which does whatever is queued in one transaction and commits once (group commit). Work that raises
+is left out and the rest done again, since a savepoint for each would cost all the others a copy of every page they
+touch. Reads: one thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite,
+`postgres`.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -12,6 +14,7 @@ from typing import Protocol, TypeVar
 from drivers.crash import around, point
 from drivers.store.sql import Sql
 from drivers.store.worker import Job, Worker
+from governance.errors import StoreError
 
 T = TypeVar("T")
 
@@ -47,20 +50,23 @@ class Writer(Connection, Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether one is open that can still be gone on with, or undone in part."""
+        """Whether one is open."""
         ...
 
     def writing(self) -> AbstractContextManager[None]:
-        """A transaction that no other process writes beside; durable when the block has ended."""
+        """A transaction that no other process writes beside.
+
+        Durable when the block has ended; undone when it raised.
+        """
         ...
 
-    def mark(self) -> None:
-        """From here on can be undone; what was done up to here can no longer be, by itself."""
-        ...
 
-    def undo(self) -> None:
-        """Undo what was done since the mark."""
-        ...
+class _Broken(Exception):
+    """This piece of work raised, and was told so: the others are done without it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
 
 
 class Database:
@@ -84,7 +90,10 @@ class Database:
         self._reads = Worker(f"store '{name}' (reader)", self._look, self._reader.close, 1)
 
     def write(self, work: Callable[[Sql], T]) -> Future[T]:
-        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone."""
+        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone.
+
+        It is done again where what shared its transaction raised, so nothing but the database may remember it.
+        """
         return self._writes.submit(work)
 
     def read(self, work: Callable[[Sql], T]) -> Future[T]:
@@ -107,22 +116,42 @@ class Database:
             point("in-prepare")
 
     def _commit(self, jobs: Sequence[Job]) -> None:
-        with _telling(self._writer), self._writer.writing():
-            for job in jobs:
-                if job.wanted():
-                    self._try(job)
-            point("in-commit")
+        left = [job for job in jobs if job.wanted()]
+        while left:
+            broken = self._write(left)
+            if broken is None:
+                return
+            left.remove(broken)
 
-    def _try(self, job: Job) -> None:
-        self._writer.mark()
+    def _write(self, jobs: Sequence[Job]) -> Job | None:
+        """All of it is durable; or nothing was written, because of the one that raised."""
+        try:
+            with _telling(self._writer), self._writer.writing():
+                for job in jobs:
+                    self._do(job)
+                    self._still_in_one()
+                point("in-commit")
+        except _Broken as undone:
+            return undone.job
+        return None
+
+    def _do(self, job: Job) -> None:
         try:
             job.ran(job.work(self._writer))
         except Exception as error:
             # It belongs to the one who asked, the others go on; unless the database has undone all of them.
             if not self._writer.in_transaction:
                 raise
-            self._writer.undo()
             job.broke(self._writer.told(error))
+            raise _Broken(job) from error
+
+    def _still_in_one(self) -> None:
+        # Without one each statement of the next would be a transaction of its own.
+        if not self._writer.in_transaction:
+            raise StoreError(
+                f"store '{self.name}': the transaction was ended in the middle of the work, and nothing was "
+                "written. Ask again; when it happens again, look which statement ends it."
+            )
 
     def _look(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -5,8 +5,10 @@ a name made of budget, window, cap and cause: the same cause is noted once, whoe
 cause of its own. Figures go with the notice, since it is sent later.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
 from drivers.store.outbox import send
 from drivers.store.sql import Row, Sql
@@ -24,11 +26,14 @@ from governance.budgets import BudgetRule
 from governance.draws import RULE, SLICE, period
 from governance.parts import Json
 
+Standing = Mapping[str, Any]
+"""A budget in one window: what it is called, its cap, and what is held, spent and unknown."""
+
 NEVER = -1
 """A run that no amount makes a spike: its loop has no past, or people were told."""
 
 
-def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
+def taken(sql: Sql, budget: Standing, more: int, *, now: int) -> None:
     """`budget` as it stands after `more` of it was settled or became unknown: is a share of it passed?"""
     if _of_one_percent(budget, more) and not _rolls(budget):
         return
@@ -43,13 +48,13 @@ def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
         _tell(sql, f"share-{share}", standing, {"kind": "share", "share": share, "at": now})
 
 
-def _of_one_percent(budget: Row, more: int) -> bool:
+def _of_one_percent(budget: Standing, more: int) -> bool:
     """Most settlings: they come to no other whole percent, so no share is passed, whatever the rule says."""
     after, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
     return after * 100 // cap == (after - more) * 100 // cap
 
 
-def _rolls(budget: Row) -> bool:
+def _rolls(budget: Standing) -> bool:
     """Whether it is a slice of a window that rolls: then how much counts stands in other slices as well."""
     return len(budget["period"]) == SLICE and budget["period"].isdecimal()
 
@@ -79,7 +84,7 @@ def read_rule(body: str) -> BudgetRule:
     return BudgetRule.model_validate_json(body)
 
 
-def _standing(sql: Sql, budget: Row, rule: BudgetRule | None, now: int) -> Json:
+def _standing(sql: Sql, budget: Row | Standing, rule: BudgetRule | None, now: int) -> Json:
     """The budget with all that counts in its window; one that rolls is told of once in each stretch of its length."""
     figures = {name: budget[name] for name in ("budget", "cap", "held", "spent", "unknown")}
     if rule is None or rule.rolls is None:

@@ -28,7 +28,7 @@ class Job:
 
     def ran(self, value: object) -> None:
         """The work is done, but not yet durable."""
-        self._value = value
+        self._value, self._error = value, None
 
     def broke(self, error: Exception) -> None:
         """The work raised, and is undone."""
