@@ -33,18 +33,20 @@ class Sealed:
                 "when it was written: the store was changed by something else. Restore it from a backup."
             )
 
-    def change(self, sql: Sql, row: Row, **changes: Value) -> None:
-        """Write these columns. A row that was not what was written before is not made whole by it.
+    def change(self, sql: Sql, row: Row, **changes: Value) -> Row:
+        """Write these columns; the row as it is then. One that was not what was written before is not made whole by it.
 
         It raises nothing, so that what an effect cost is settled whatever its row has become.
         """
-        after = {**{part: row[part] for part in self.parts}, **changes}
+        after = {**dict(row), **changes}
         whole = row["seal"] is None or row["seal"] == self.seal(row)
+        after["seal"] = self.seal(after) if whole else row["seal"]
         columns = ", ".join(f"{name} = :{name}" for name in changes)
         sql.run(
             f"UPDATE {self.table} SET {columns}, seal = :seal WHERE {self.key} = :_key",
-            **changes, seal=self.seal(after) if whole else row["seal"], _key=row[self.key],
+            **changes, seal=after["seal"], _key=row[self.key],
         )  # fmt: skip
+        return after
 
 
 JOURNAL = Sealed(

@@ -4,7 +4,7 @@ Statements are plain SQL that SQLite and Postgres both understand, with `:name` 
 either reserves (`window` is `period`, `by` is `said_by`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 Value = str | int | None
@@ -15,6 +15,10 @@ class Row(Protocol):
 
     def __getitem__(self, name: str, /) -> Any:
         """The column's value."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """The columns' names."""
         ...
 
 
