@@ -1,11 +1,12 @@
 """How do many tasks and threads of a process share one database?
 
-Writes: one thread, which does whatever is queued in one transaction and commits once (group commit). Work that raises
+Writes: one at a time (`turns`), which does whatever is queued in one transaction and commits once (group commit). Work that raises
 is left out and the rest done again, since a savepoint for each would cost all the others a copy of every page they
 touch. Reads: one thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite,
 `postgres`.
 """
 
+import asyncio
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,7 +14,8 @@ from typing import Protocol, TypeVar
 
 from drivers.crash import around, point
 from drivers.store.sql import Sql
-from drivers.store.worker import Job, Worker
+from drivers.store.turns import Turns
+from drivers.store.worker import Job, TaskJob, Worker
 from governance.errors import StoreError
 
 T = TypeVar("T")
@@ -53,12 +55,21 @@ class Writer(Connection, Protocol):
         """Whether one is open."""
         ...
 
-    def writing(self) -> AbstractContextManager[None]:
+    @property
+    def at_once(self) -> bool:
+        """Whether it may be used on the thread of an event loop."""
+        ...
+
+    def writing(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """A transaction that no other process writes beside.
 
-        Durable when the block has ended; undone when it raised.
+        Durable when the block has ended; undone when it raised. Raises `Taken` where others write and it is not to wait.
         """
         ...
+
+
+class Taken(Exception):
+    """Somebody else is writing."""
 
 
 class _Broken(Exception):
@@ -86,7 +97,9 @@ class Database:
                     apart.submit(self._bring_up, prepare).result()
                 self._reader = reader()
             undo.pop_all()
-        self._writes = Worker(f"store '{name}' (writer)", self._commit, writer.close, BATCH)
+        self._writes = Turns(
+            f"store '{name}' (writer)", self._commit, writer.close, batch=BATCH, at_once=writer.at_once,
+        )  # fmt: skip
         self._reads = Worker(f"store '{name}' (reader)", self._look, self._reader.close, 1)
 
     def write(self, work: Callable[[Sql], T]) -> Future[T]:
@@ -94,11 +107,28 @@ class Database:
 
         It is done again where what shared its transaction raised, so nothing but the database may remember it.
         """
-        return self._writes.submit(work)
+        job = Job(work)
+        self._writes.queue(job)
+        return job.future
 
     def read(self, work: Callable[[Sql], T]) -> Future[T]:
         """Do the work on one snapshot of what is committed."""
-        return self._reads.submit(work)
+        job = Job(work)
+        self._reads.put(job)
+        return job.future
+
+    async def written(self, work: Callable[[Sql], T]) -> T:
+        """What `write` gives, for a task."""
+        loop = asyncio.get_running_loop()
+        job = TaskJob(work, loop)
+        self._writes.ask(job, loop)
+        return await job.future
+
+    async def looked(self, work: Callable[[Sql], T]) -> T:
+        """What `read` gives, for a task."""
+        job = TaskJob(work, asyncio.get_running_loop())
+        self._reads.put(job)
+        return await job.future
 
     @property
     def closed(self) -> bool:
@@ -115,18 +145,27 @@ class Database:
             prepare(self._writer)
             point("in-prepare")
 
-    def _commit(self, jobs: Sequence[Job]) -> None:
+    def _commit(self, jobs: Sequence[Job], wait: bool) -> Sequence[Job]:
         left = [job for job in jobs if job.wanted()]
         while left:
-            broken = self._write(left)
+            try:
+                broken = self._write(left, wait)
+            except Taken:
+                return left
+            except Exception as error:
+                # Whatever broke the transaction belongs to those who wait for it.
+                for job in left:
+                    job.broke(error)
+                return ()
             if broken is None:
-                return
+                return ()
             left.remove(broken)
+        return ()
 
-    def _write(self, jobs: Sequence[Job]) -> Job | None:
+    def _write(self, jobs: Sequence[Job], wait: bool) -> Job | None:
         """All of it is durable; or nothing was written, because of the one that raised."""
         try:
-            with _telling(self._writer), self._writer.writing():
+            with _telling(self._writer), self._writer.writing(wait=wait):
                 for job in jobs:
                     self._do(job)
                     self._still_in_one()

@@ -114,8 +114,13 @@ class PostgresWriter(_PostgresConnection):
             row = None
         self._history = row["history"] if row is not None else None
 
+    @property
+    def at_once(self) -> bool:
+        """No: it has an event loop of its own, and a thread has one that runs."""
+        return False
+
     @contextmanager
-    def writing(self) -> Generator[None]:
+    def writing(self, *, wait: bool = True) -> Generator[None]:
         """A transaction under the lock; committed, or surely not, when the block has ended."""
         self._begin()
         try:
