@@ -24,6 +24,23 @@ class Change(NamedTuple):
     unknown: int = 0
 
 
+class _Names(NamedTuple):
+    """What the values of one row are called in a statement about many."""
+
+    budget: str
+    period: str
+    amount: str
+    status: str
+    held: str
+    spent: str
+    unknown: str
+
+
+@lru_cache(maxsize=64)
+def _names(rows: int) -> tuple[_Names, ...]:
+    return tuple(_Names(*(f"{name}{n}" for name in _Names._fields)) for n in range(rows))
+
+
 def hold(sql: Sql, charges: Sequence[Charge]) -> bool:
     """Hold all of them if each has room in its own row; else none."""
     if not charges:
@@ -55,19 +72,21 @@ def change(sql: Sql, key: str, attempt: int, changes: Sequence[Change]) -> None:
     which: dict[str, Value] = {}
     moved: dict[str, Value] = {}
     noted: dict[str, Value] = {}
-    for n, (row, status, amount, held, spent, unknown) in enumerate(changes):
-        which[f"budget{n}"], which[f"period{n}"] = row["budget"], row["period"]
-        moved[f"held{n}"], moved[f"spent{n}"], moved[f"unknown{n}"] = held, spent, unknown
-        noted[f"amount{n}"], noted[f"status{n}"] = amount, status
+    for at, (row, status, amount, held, spent, unknown) in zip(
+        _names(len(changes)), changes, strict=True
+    ):
+        which[at.budget], which[at.period] = row["budget"], row["period"]
+        moved[at.held], moved[at.spent], moved[at.unknown] = held, spent, unknown
+        noted[at.amount], noted[at.status] = amount, status
     sql.run(_move(len(changes)), **which, **moved)
     sql.run(_renote(len(changes)), key=key, attempt=attempt, **which, **noted)
 
 
 def _held(charges: Sequence[Charge]) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    for n, charge in enumerate(charges):
-        values[f"budget{n}"], values[f"period{n}"] = charge.budget, charge.window
-        values[f"amount{n}"] = charge.amount
+    for at, charge in zip(_names(len(charges)), charges, strict=True):
+        values[at.budget], values[at.period] = charge.budget, charge.window
+        values[at.amount] = charge.amount
     return values
 
 

@@ -37,6 +37,8 @@ class Done:
     """A done effect's row, its bodies still to be fetched."""
 
     row: Row
+    written: bool = False
+    """In this very transaction, by us, and whole: there is nothing to compare it with."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def note_done(sql: Sql, place: Place, result: Result, *, now: int) -> Done | Non
             item=place.owner, key=place.key, kind=piece.kind, tree=piece.tree,
             verdict=piece.verdict, by=piece.by, detail=piece.detail, now=now,
         )  # fmt: skip
-    return Done(written)
+    return Done(written, written=written["seal"] != row["seal"])
 
 
 def done_row(sql: Sql, key: str) -> Done:

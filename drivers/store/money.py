@@ -122,8 +122,9 @@ def _pending(row: Row) -> bool:
 
 
 def _spent(row: Row, amount: int) -> Change:
-    held, unknown = (-row["amount"] if row["status"] == was else 0 for was in ("held", "unknown"))
-    return Change(row, "spent", amount, held=held, spent=amount, unknown=unknown)
+    status, back = row["status"], -row["amount"]
+    held, unknown = back if status == "held" else 0, back if status == "unknown" else 0
+    return Change(row, "spent", amount, held, amount, unknown)
 
 
 def _left(row: Row) -> Change:

@@ -7,6 +7,7 @@ kept out (docs/security.md). Rows without one were written before there were sea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from drivers.store.sql import Row, Sql, Value
 from governance.errors import Damaged
@@ -41,12 +42,16 @@ class Sealed:
         after = {**dict(row), **changes}
         whole = row["seal"] is None or row["seal"] == self.seal(row)
         after["seal"] = self.seal(after) if whole else row["seal"]
-        columns = ", ".join(f"{name} = :{name}" for name in changes)
         sql.run(
-            f"UPDATE {self.table} SET {columns}, seal = :seal WHERE {self.key} = :_key",
-            **changes, seal=after["seal"], _key=row[self.key],
+            _update(self.table, self.key, tuple(changes)), **changes, seal=after["seal"], _key=row[self.key],
         )  # fmt: skip
         return after
+
+
+@lru_cache(maxsize=64)
+def _update(table: str, key: str, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f"{name} = :{name}" for name in names)
+    return f"UPDATE {table} SET {columns}, seal = :seal WHERE {key} = :_key"
 
 
 JOURNAL = Sealed(
