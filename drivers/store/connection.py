@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from drivers.store.database import PATIENCE_S, Database, Taken
-from drivers.store.sql import Row, Sql, Value
+from drivers.store.sql import Row, Sql, Value, numbered
 from governance.errors import StoreError
 
 T = TypeVar("T")
@@ -45,18 +45,20 @@ class SqliteSql:
 
     def all(self, statement: str, /, **values: Value) -> Sequence[Row]:
         """Every row the statement gives."""
-        return self._connection.execute(statement, values).fetchall()
+        return self._do(statement, values).fetchall()
 
     def one(self, statement: str, /, **values: Value) -> Row | None:
         """The first row, or None."""
-        return self._connection.execute(statement, values).fetchone()
+        return self._do(statement, values).fetchone()
 
     def run(self, statement: str, /, **values: Value) -> int:
         """How many rows the statement changed."""
-        # Its cursor counts for no statement that begins with WITH.
-        before = self._connection.total_changes
-        self._connection.execute(statement, values)
-        return self._connection.total_changes - before
+        return self._do(statement, values).rowcount
+
+    def _do(self, statement: str, values: dict[str, Value]) -> sqlite3.Cursor:
+        # By number: SQLite looks a name up among all the names before it, for each value.
+        text, names = numbered(statement, "?")
+        return self._connection.execute(text, [values[name] for name in names])
 
 
 class FileLock:
