@@ -40,16 +40,22 @@ class SqliteSql:
     """Our statements on a SQLite connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
+        # Rows are dicts: `sqlite3.Row` looks for a name among all of them, and a seal is over twenty.
         self._connection = connection
 
     def all(self, statement: str, /, **values: Value) -> Sequence[Row]:
         """Every row the statement gives."""
-        return self._do(statement, values).fetchall()
+        cursor = self._do(statement, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def one(self, statement: str, /, **values: Value) -> Row | None:
         """The first row, or None."""
-        return self._do(statement, values).fetchone()
+        cursor = self._do(statement, values)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        return dict(zip([column[0] for column in cursor.description], row, strict=True))
 
     def run(self, statement: str, /, **values: Value) -> int:
         """How many rows the statement changed."""

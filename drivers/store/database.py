@@ -154,8 +154,11 @@ class Database:
                 return left
             except Exception as error:
                 # Whatever broke the transaction belongs to those who wait for it.
+                told = self._writer.told(error)
+                if told is not error:
+                    told.__cause__ = error
                 for job in left:
-                    job.broke(error)
+                    job.broke(told)
                 return ()
             if broken is None:
                 return ()
@@ -165,7 +168,7 @@ class Database:
     def _write(self, jobs: Sequence[Job], wait: bool) -> Job | None:
         """All of it is durable; or nothing was written, because of the one that raised."""
         try:
-            with _telling(self._writer), self._writer.writing(wait=wait):
+            with self._writer.writing(wait=wait):
                 for job in jobs:
                     self._do(job)
                     self._still_in_one()

@@ -103,7 +103,7 @@ def _change(sql: Sql, key: str, attempt: int, changes: Sequence[Change], *, now:
     accounts.change(sql, key, attempt, changes)
     for change in changes:
         more = change.spent + change.unknown
-        if more > 0:
+        if more > 0 and thresholds.may_pass(change.row, more):
             thresholds.taken(sql, _after(change), more, now=now)
 
 

@@ -33,10 +33,17 @@ NEVER = -1
 """A run that no amount makes a spike: its loop has no past, or people were told."""
 
 
+def may_pass(budget: Row, more: int) -> bool:
+    """False for most settlings: they come to no other whole percent, so no share is passed, whatever the rule says.
+
+    `budget` is as it stood before `more` was taken.
+    """
+    before, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
+    return (before + more) * 100 // cap != before * 100 // cap or _rolls(budget)
+
+
 def taken(sql: Sql, budget: Standing, more: int, *, now: int) -> None:
     """`budget` as it stands after `more` of it was settled or became unknown: is a share of it passed?"""
-    if _of_one_percent(budget, more) and not _rolls(budget):
-        return
     rule = _rule_of(sql, budget["budget"])
     shares = shares_of(budget["budget"]) if rule is None else rule.shares
     if not shares:
@@ -48,13 +55,7 @@ def taken(sql: Sql, budget: Standing, more: int, *, now: int) -> None:
         _tell(sql, f"share-{share}", standing, {"kind": "share", "share": share, "at": now})
 
 
-def _of_one_percent(budget: Standing, more: int) -> bool:
-    """Most settlings: they come to no other whole percent, so no share is passed, whatever the rule says."""
-    after, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
-    return after * 100 // cap == (after - more) * 100 // cap
-
-
-def _rolls(budget: Standing) -> bool:
+def _rolls(budget: Row) -> bool:
     """Whether it is a slice of a window that rolls: then how much counts stands in other slices as well."""
     return len(budget["period"]) == SLICE and budget["period"].isdecimal()
 
