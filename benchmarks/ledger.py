@@ -10,7 +10,7 @@ import asyncio
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +75,7 @@ async def _items(at: Home, run: str, count: int) -> list[str]:
 
 
 @contextmanager
-def scratch(rows: int, on: On, directory: Path | None) -> Iterator[Home]:
+def scratch(rows: int, on: On, directory: Path | None) -> Generator[Home]:
     """A store with that many rows on its ledger, gone when this ends."""
     with home(on, directory) as made:
         began = time.monotonic()
@@ -84,7 +84,7 @@ def scratch(rows: int, on: On, directory: Path | None) -> Iterator[Home]:
         yield made
 
 
-def show(name: str, timed: list[Timed], base: float | None) -> float:
+def show(name: str, timed: list[Timed], seconds: float, base: float | None) -> float:
     """One row; the median of a call (T4 and T5 together)."""
     reserve = [s for t in timed for s in t.reserve]
     settle = [s for t in timed for s in t.settle]
@@ -94,7 +94,7 @@ def show(name: str, timed: list[Timed], base: float | None) -> float:
     ratio = f"{p50 / base:.2f}" if base else ""
     late = sum(s > 0.1 for s in (*reserve, *settle))
     print(
-        f"  {name:14}{len(calls):8,}{1e3 * p50:9.3f}{1e3 * p99:9.3f}{1e3 * max(calls):9.1f}"
+        f"  {name:14}{len(calls) / seconds:8,.0f}{1e3 * p50:9.3f}{1e3 * p99:9.3f}{1e3 * max(calls):9.1f}"
         f"{1e3 * max(reserve):9.1f}{1e3 * max(settle):9.1f}{late:8}{1e6 * cpu:9.0f}{ratio:>8}",
         flush=True,
     )
@@ -124,13 +124,13 @@ def main() -> None:
             for processes in told.processes:
                 print(f"{processes} process{'es' if processes > 1 else ''}")
                 print(
-                    f"  {'':14}{'calls':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'T4 max':>9}{'T5 max':>9}"
+                    f"  {'':14}{'calls/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'T4 max':>9}{'T5 max':>9}"
                     f"{'>100ms':>8}{'CPU us':>9}{'ratio':>8}"
                 )
                 base = None
                 for name in CONTENDERS:
                     timed = measure(name, at, processes, told.seconds, told.rate)
-                    p50 = show(name, timed, base)
+                    p50 = show(name, timed, told.seconds, base)
                     base = base or p50
 
 

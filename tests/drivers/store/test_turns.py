@@ -143,7 +143,10 @@ def test_loops_of_many_threads_write_beside_each_other(database: Database) -> No
         for n in range(0, 50, 5):
             await asyncio.gather(*(database.written(put(start + n + k)) for k in range(5)))
 
-    threads = [threading.Thread(target=lambda s=s: asyncio.run(many(s * 50))) for s in range(4)]
+    def run(start: int) -> None:
+        asyncio.run(many(start))
+
+    threads = [threading.Thread(target=run, args=(s * 50,)) for s in range(4)]
     for one in threads:
         one.start()
     for one in threads:
