@@ -1,26 +1,23 @@
 """Who puts calls on a ledger, and what does each call take? Ours through the store, and the bare database.
 
-The bare database gets the rows that the store writes, in two transactions of the same file, and nothing else: no checks, no
-reading, no thread.
+The bare database gets the rows that the store writes, in two transactions of the same database by the same driver, and
+nothing else: no checks, no reading, no event loop. The fair one waits as the store does, one process at a time and whoever
+asked first; the other one as the database has it. There SQLite lets one process run and the others starve.
 """
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from random import Random
 from typing import Any
 
-from drivers.blobs import DirectoryBlobs
-from drivers.store import open_store
-from drivers.store.connection import FileLock
+from benchmarks.ledger_homes import Home
 from governance.charges import Amounts
 from governance.conversation import EMPTY_HEAD, Usage
 from governance.effects import Admitted, Intent, Place, Principal, Settlement
 from governance.limits import own_charges
-from governance.parts import PICO, digest
+from governance.parts import DAY_MS, PICO, digest
 
 LOOP = "triage"
 BY = Principal(LOOP, "noor", "platform", "lead", "lead")
@@ -32,28 +29,30 @@ PRICE = {
 }  # fmt: skip
 RESULT = {"content": [{"type": "text", "text": "fine " * 60}], "stop": "end_turn"}
 WARM = 30
-BUSY_S = 60.0
 
 
 @dataclass(frozen=True)
 class Told:
-    """One process's work: which file, which run and item, for how long."""
+    """One process's work: where, which run and item, for how long."""
 
-    path: Path
+    home: Home
     run: str
     item: str
     fence: int
     seconds: float
+    every_s: float = 0.0
+    """So long is it from the beginning of one call to that of the next, on average; 0 for no pause between them."""
 
 
 class Calls:
     """Seconds of each T4 and each T5 of one process, and of processor time; the first ones are its warming up."""
 
-    def __init__(self, seconds: float, ready: Any) -> None:
+    def __init__(self, told: Told, ready: Any) -> None:
         self.reserve: list[float] = []
         self.settle: list[float] = []
         self.cpu_s = 0.0
-        self._seconds, self._ready, self._until = seconds, ready, 0.0
+        self._told, self._ready = told, ready
+        self._until, self._due, self._when = 0.0, 0.0, Random(told.item)
 
     def note(self, reserve: float, settle: float) -> None:
         """One call is done."""
@@ -64,7 +63,11 @@ class Calls:
         """Whether there is time for one more; once warm it waits here for the other processes."""
         if len(self.reserve) == WARM:
             self._ready.wait()
-            self._until, self.cpu_s = time.monotonic() + self._seconds, -time.process_time()
+            self._due = time.monotonic()
+            self._until, self.cpu_s = self._due + self._told.seconds, -time.process_time()
+        if len(self.reserve) >= WARM and self._told.every_s:
+            self._due += self._when.expovariate(1 / self._told.every_s)
+            time.sleep(max(0.0, self._due - time.monotonic()))
         if len(self.reserve) <= WARM or time.monotonic() < self._until:
             return True
         self.cpu_s += time.process_time()
@@ -99,7 +102,7 @@ def looprail(told: Told, calls: Calls) -> None:
 
 
 async def _looprail(told: Told, calls: Calls) -> None:
-    store = open_store(f"sqlite://{told.path}", DirectoryBlobs(told.path.with_name("blobs")))
+    store = told.home.open()
     while calls.go_on():
         calls.note(*await _one(store, place_of(told, len(calls.reserve)), told.fence))
     store.disconnect()
@@ -128,34 +131,24 @@ async def _one(store: Any, place: Place, fence: int) -> tuple[float, float]:
 
 
 def bare(told: Told, calls: Calls) -> None:
-    """The same rows by plain statements; other processes are met by SQLite's own busy handler."""
-    _bare(told, calls, nullcontext())
+    """The same rows by plain statements; other processes are met as the database has it."""
+    _bare(told, calls, fair=False)
 
 
-def bare_locked(told: Told, calls: Calls) -> None:
-    """The same, one process at a time by the kernel's lock, as the store does it."""
-    _bare(told, calls, FileLock(told.path.with_name(told.path.name + ".lock")))
+def bare_fair(told: Told, calls: Calls) -> None:
+    """The same, one process at a time, whoever asked first."""
+    _bare(told, calls, fair=True)
 
 
-def _bare(told: Told, calls: Calls, lock: Any) -> None:
-    sql = sqlite3.connect(told.path, isolation_level=None, timeout=BUSY_S, cached_statements=256)
-    sql.execute("PRAGMA synchronous = FULL")
+def _bare(told: Told, calls: Calls, *, fair: bool) -> None:
+    sql = told.home.bare(fair=fair)
     while calls.go_on():
         row = _row(told, place_of(told, len(calls.reserve)))
         began = time.perf_counter()
-        with lock:
-            _write(sql, T4, row)
+        sql.write(T4, row)
         between = time.perf_counter()
-        with lock:
-            _write(sql, T5, row)
+        sql.write(T5, row)
         calls.note(between - began, time.perf_counter() - between)
-
-
-def _write(sql: sqlite3.Connection, statements: tuple[str, ...], row: dict[str, Any]) -> None:
-    sql.execute("BEGIN IMMEDIATE")
-    for statement in statements:
-        sql.execute(statement, row)
-    sql.execute("COMMIT")
 
 
 def _row(told: Told, place: Place) -> dict[str, Any]:
@@ -165,6 +158,7 @@ def _row(told: Told, place: Place) -> dict[str, Any]:
     return {
         "key": place.key, "run": told.run, "item": told.item, "step": place.step, "now": now, "seal": seal,
         "head": EMPTY_HEAD, "span": seal[7:23], "trace": seal[7:39], "later": now + 600_000,
+        "day": now // DAY_MS, "paid": PAID,
         "result": str(RESULT), "price": str(PRICE), "usage": str(vars(USAGE)), "attributes": "x" * 90,
         **{f"b{n}": charge.budget for n, charge in enumerate(charges)},
         **{f"h{n}": charge.amount for n, charge in enumerate(charges)},
@@ -210,9 +204,13 @@ T5 = (
     "UPDATE ledger SET seq = (SELECT value FROM counters WHERE name = 'settled'), status = 'done',"
     " ended_at = :now, attributes = :attributes, usage = :usage, cost = :p3, cost_status = 'priced',"
     " price = :price, response_model = 'claude-sonnet-4-6' WHERE key = :key AND attempt = 1",
+    "INSERT INTO meter (day, run, agent, model, loop, loop_owner, team, tries, cost, unknown, unpriced)"
+    " VALUES (:day, :run, 'lead', 'claude-sonnet-4-6', 'triage', 'noor', 'platform', 1, :paid, 0, 0)"
+    " ON CONFLICT (day, run, agent, model) DO UPDATE SET tries = meter.tries + 1, cost = meter.cost + :paid",
 )
+FAIR = "bare, fair"
 CONTENDERS: dict[str, Callable[[Told, Calls], None]] = {
-    "bare": bare,
-    "bare, flock": bare_locked,
+    FAIR: bare_fair,
+    "bare, unfair": bare,
     "Looprail": looprail,
 }

@@ -20,8 +20,11 @@ UNPRIVILEGED = "nobody"
 
 
 @contextmanager
-def postgres() -> Generator[str]:
-    """The URL of an empty database, as Prefect's server is told of it; its server ends with the block."""
+def postgres(*, durable: bool = False) -> Generator[str]:
+    """The URL of an empty database, as Prefect's server is told of it; its server ends with the block.
+
+    What is committed in it is on disk only when it is `durable`.
+    """
     with tempfile.TemporaryDirectory(prefix="looprail-postgres-") as place:
         home, port, password = Path(place), free_port(), secrets.token_urlsafe(12)
         data, log = home / "data", home / "log"
@@ -32,7 +35,7 @@ def postgres() -> Generator[str]:
             as_whom, log, "initdb", "-D", data, "-U", "prefect", "-E", "UTF8", "--locale=C", "--no-sync",
             "--auth=scram-sha-256", f"--pwfile={home / 'password'}",
         )  # fmt: skip
-        told = f"-h 127.0.0.1 -p {port} -k '' -F"
+        told = f"-h 127.0.0.1 -p {port} -k ''{'' if durable else ' -F'}"
         _run(as_whom, log, "pg_ctl", "start", "-w", "-D", data, "-o", told, "-l", log)
         try:
             yield f"postgresql+asyncpg://prefect:{password}@127.0.0.1:{port}/postgres"

@@ -24,7 +24,10 @@ def standing(sql: Sql, intent: Intent) -> Refused | None:
     place = intent.place
     if place.owner == place.run:
         return _run_standing(sql, place)
-    item = sql.one("SELECT * FROM items WHERE item = :item", item=place.owner)
+    item = sql.one(
+        "SELECT fence, status, stop_reason, stop_detail, life_at, awake_ms FROM items WHERE item = :item",
+        item=place.owner,
+    )
     if item is None:
         raise StoreError(
             f"item {place.owner!r} is not in the store. Look it up with `loops inbox`."

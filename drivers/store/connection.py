@@ -9,17 +9,20 @@ read-only connection, a WAL snapshot each.
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from drivers.store.database import PATIENCE_S, Database
-from drivers.store.sql import Row, Sql, Value
+from drivers.store.database import PATIENCE_S, Database, Taken
+from drivers.store.sql import Row, Sql, Value, numbered
 from governance.errors import StoreError
 
 T = TypeVar("T")
+
+_PAUSE_S = 0.005
 
 
 def sqlite_database(
@@ -37,20 +40,31 @@ class SqliteSql:
     """Our statements on a SQLite connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
+        # Rows are dicts: `sqlite3.Row` looks for a name among all of them, and a seal is over twenty.
         self._connection = connection
 
     def all(self, statement: str, /, **values: Value) -> Sequence[Row]:
         """Every row the statement gives."""
-        return self._connection.execute(statement, values).fetchall()
+        cursor = self._do(statement, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def one(self, statement: str, /, **values: Value) -> Row | None:
         """The first row, or None."""
-        return self._connection.execute(statement, values).fetchone()
+        cursor = self._do(statement, values)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        return dict(zip([column[0] for column in cursor.description], row, strict=True))
 
     def run(self, statement: str, /, **values: Value) -> int:
         """How many rows the statement changed."""
-        return self._connection.execute(statement, values).rowcount
+        return self._do(statement, values).rowcount
+
+    def _do(self, statement: str, values: dict[str, Value]) -> sqlite3.Cursor:
+        # By number: SQLite looks a name up among all the names before it, for each value.
+        text, names = numbered(statement, "?")
+        return self._connection.execute(text, [values[name] for name in names])
 
 
 class FileLock:
@@ -59,11 +73,22 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    def take(self, *, wait: bool) -> None:
+        """Raises `Taken` where another process has it and it is not to wait."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Taken from None
+
+    def give(self) -> None:
+        """Others may have it."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
     def __enter__(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self.take(wait=True)
 
     def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.give()
 
     def close(self) -> None:
         """Give the file back."""
@@ -131,29 +156,41 @@ class SqliteWriter(_SqliteConnection):
         """Whether one is open; SQLite ends it by itself where the disk is full."""
         return self._connection.in_transaction
 
+    @property
+    def at_once(self) -> bool:
+        """Any thread may use it."""
+        return True
+
     @contextmanager
-    def writing(self) -> Generator[None]:
+    def writing(self, *, wait: bool = True) -> Generator[None]:
         """A transaction under the lock."""
         assert self._lock is not None
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._lock.take(wait=wait)
+        try:
+            self._begin(wait=wait)
             try:
-                self._connection.execute("SAVEPOINT job")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        finally:
+            self._lock.give()
 
-    def mark(self) -> None:
-        """From here on can be undone; what was done up to here can no longer be, by itself."""
-        self._connection.execute("RELEASE job")
-        self._connection.execute("SAVEPOINT job")
-
-    def undo(self) -> None:
-        """Undo what was done since the mark."""
-        self._connection.execute("ROLLBACK TO job")
+    def _begin(self, *, wait: bool) -> None:
+        """Only a program that is not ours can be met here: it does not take the lock."""
+        until = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _busy(error) or (wait and time.monotonic() > until):
+                    raise
+                if not wait:
+                    raise Taken from None
+                time.sleep(_PAUSE_S)
 
     def close(self) -> None:
         """Let go of the file, under the lock: the last one to close it makes a checkpoint."""
@@ -171,10 +208,12 @@ class SqliteWriter(_SqliteConnection):
                 "needed 'wal'). Put it on a local disk."
             )
         self._connection.execute("PRAGMA synchronous = FULL")
+        # From here on `_begin` waits, so that it can be told not to.
+        self._connection.execute("PRAGMA busy_timeout = 0")
 
 
 def _broken(path: Path, patience_s: float, error: Exception) -> StoreError:
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+    if _busy(error):
         return StoreError(
             f"store '{path}' was held by another program for longer than {patience_s:g} s, and "
             f"nothing was written. Look what else has it open (`fuser -v {path}`), and end that."
@@ -182,3 +221,7 @@ def _broken(path: Path, patience_s: float, error: Exception) -> StoreError:
     return StoreError(
         f"store '{path}' cannot be used: {error}. Look at the disk and the file's rights."
     )
+
+
+def _busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -1,9 +1,12 @@
 """How do many tasks and threads of a process share one database?
 
-Writes: one thread, which does whatever is queued in one transaction and commits once (group commit). Reads: one
-thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite, `postgres`.
+Writes: one at a time (`turns`), which does whatever is queued in one transaction and commits once (group commit). Work that raises
+is left out and the rest done again, since a savepoint for each would cost all the others a copy of every page they
+touch. Reads: one thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite,
+`postgres`.
 """
 
+import asyncio
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,7 +14,9 @@ from typing import Protocol, TypeVar
 
 from drivers.crash import around, point
 from drivers.store.sql import Sql
-from drivers.store.worker import Job, Worker
+from drivers.store.turns import Turns
+from drivers.store.worker import Job, TaskJob, Worker
+from governance.errors import StoreError
 
 T = TypeVar("T")
 
@@ -47,20 +52,32 @@ class Writer(Connection, Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether one is open that can still be gone on with, or undone in part."""
+        """Whether one is open."""
         ...
 
-    def writing(self) -> AbstractContextManager[None]:
-        """A transaction that no other process writes beside; durable when the block has ended."""
+    @property
+    def at_once(self) -> bool:
+        """Whether it may be used on the thread of an event loop."""
         ...
 
-    def mark(self) -> None:
-        """From here on can be undone; what was done up to here can no longer be, by itself."""
+    def writing(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """A transaction that no other process writes beside.
+
+        Durable when the block has ended; undone when it raised. Raises `Taken` where others write and it is not to wait.
+        """
         ...
 
-    def undo(self) -> None:
-        """Undo what was done since the mark."""
-        ...
+
+class Taken(Exception):
+    """Somebody else is writing."""
+
+
+class _Broken(Exception):
+    """This piece of work raised, and was told so: the others are done without it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
 
 
 class Database:
@@ -80,16 +97,38 @@ class Database:
                     apart.submit(self._bring_up, prepare).result()
                 self._reader = reader()
             undo.pop_all()
-        self._writes = Worker(f"store '{name}' (writer)", self._commit, writer.close, BATCH)
+        self._writes = Turns(
+            f"store '{name}' (writer)", self._commit, writer.close, batch=BATCH, at_once=writer.at_once,
+        )  # fmt: skip
         self._reads = Worker(f"store '{name}' (reader)", self._look, self._reader.close, 1)
 
     def write(self, work: Callable[[Sql], T]) -> Future[T]:
-        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone."""
-        return self._writes.submit(work)
+        """Do the work in a transaction; its value once that is durable. What it raises undoes it alone.
+
+        It is done again where what shared its transaction raised, so nothing but the database may remember it.
+        """
+        job = Job(work)
+        self._writes.queue(job)
+        return job.future
 
     def read(self, work: Callable[[Sql], T]) -> Future[T]:
         """Do the work on one snapshot of what is committed."""
-        return self._reads.submit(work)
+        job = Job(work)
+        self._reads.put(job)
+        return job.future
+
+    async def written(self, work: Callable[[Sql], T]) -> T:
+        """What `write` gives, for a task."""
+        loop = asyncio.get_running_loop()
+        job = TaskJob(work, loop)
+        self._writes.ask(job, loop)
+        return await job.future
+
+    async def looked(self, work: Callable[[Sql], T]) -> T:
+        """What `read` gives, for a task."""
+        job = TaskJob(work, asyncio.get_running_loop())
+        self._reads.put(job)
+        return await job.future
 
     @property
     def closed(self) -> bool:
@@ -106,23 +145,55 @@ class Database:
             prepare(self._writer)
             point("in-prepare")
 
-    def _commit(self, jobs: Sequence[Job]) -> None:
-        with _telling(self._writer), self._writer.writing():
-            for job in jobs:
-                if job.wanted():
-                    self._try(job)
-            point("in-commit")
+    def _commit(self, jobs: Sequence[Job], wait: bool) -> Sequence[Job]:
+        left = [job for job in jobs if job.wanted()]
+        while left:
+            try:
+                broken = self._write(left, wait)
+            except Taken:
+                return left
+            except Exception as error:
+                # Whatever broke the transaction belongs to those who wait for it.
+                told = self._writer.told(error)
+                if told is not error:
+                    told.__cause__ = error
+                for job in left:
+                    job.broke(told)
+                return ()
+            if broken is None:
+                return ()
+            left.remove(broken)
+        return ()
 
-    def _try(self, job: Job) -> None:
-        self._writer.mark()
+    def _write(self, jobs: Sequence[Job], wait: bool) -> Job | None:
+        """All of it is durable; or nothing was written, because of the one that raised."""
+        try:
+            with self._writer.writing(wait=wait):
+                for job in jobs:
+                    self._do(job)
+                    self._still_in_one()
+                point("in-commit")
+        except _Broken as undone:
+            return undone.job
+        return None
+
+    def _do(self, job: Job) -> None:
         try:
             job.ran(job.work(self._writer))
         except Exception as error:
             # It belongs to the one who asked, the others go on; unless the database has undone all of them.
             if not self._writer.in_transaction:
                 raise
-            self._writer.undo()
             job.broke(self._writer.told(error))
+            raise _Broken(job) from error
+
+    def _still_in_one(self) -> None:
+        # Without one each statement of the next would be a transaction of its own.
+        if not self._writer.in_transaction:
+            raise StoreError(
+                f"store '{self.name}': the transaction was ended in the middle of the work, and nothing was "
+                "written. Ask again; when it happens again, look which statement ends it."
+            )
 
     def _look(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -106,7 +106,8 @@ def _said(sql: Sql, lost: _Lost) -> InDoubt | Refused | Done | None:
 def _vouch(sql: Sql, lost: _Lost, card: Row) -> Done:
     """It counts as done by a person's word; what it cost is settled only where that is nothing."""
     row = lost.row
-    note_done(sql, lost.place, Result(Body.held(card["result"]), lost.head, VOUCHED), now=lost.now)
+    vouched = Result(Body.held(card["result"]), lost.head, VOUCHED)
+    done = note_done(sql, lost.place, vouched, now=lost.now)
     costs = sql.one(
         "SELECT budget FROM charges WHERE key = :key AND attempt = :attempt AND budget NOT LIKE '%:calls'"
         " AND budget NOT LIKE '%:concurrent' LIMIT 1",
@@ -118,7 +119,7 @@ def _vouch(sql: Sql, lost: _Lost, card: Row) -> Done:
         close_try(
             sql, row, End("done", lost.now, attributes=by, cost=0, list_cost=0, cost_status="free")
         )
-    return done_row(sql, lost.place.key)
+    return done or done_row(sql, lost.place.key)
 
 
 def _ask(sql: Sql, lost: _Lost) -> None:

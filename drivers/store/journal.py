@@ -37,6 +37,8 @@ class Done:
     """A done effect's row, its bodies still to be fetched."""
 
     row: Row
+    written: bool = False
+    """In this very transaction, by us, and whole: there is nothing to compare it with."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,12 @@ def note_doubt(sql: Sql, key: str) -> None:
         JOURNAL.change(sql, row, status="doubt")
 
 
-def note_done(sql: Sql, place: Place, result: Result, *, now: int) -> bool:
-    """The effect's result, what it established and where it left its item; False when there was one before."""
+def note_done(sql: Sql, place: Place, result: Result, *, now: int) -> Done | None:
+    """The effect's result, what it established and where it left its item; None when there was one before."""
     row = sql.one("SELECT * FROM journal WHERE key = :key", key=place.key)
     if row is None or row["status"] == "done":
-        return False
-    JOURNAL.change(
+        return None
+    written = JOURNAL.change(
         sql, row, status="done", result=result.body.column, result_digest=result.body.digest,
         head_after=result.head_after, labels=canonical(result.labels), tree=result.tree,
         state=result.state, done_at=now,
@@ -113,7 +115,7 @@ def note_done(sql: Sql, place: Place, result: Result, *, now: int) -> bool:
             item=place.owner, key=place.key, kind=piece.kind, tree=piece.tree,
             verdict=piece.verdict, by=piece.by, detail=piece.detail, now=now,
         )  # fmt: skip
-    return True
+    return Done(written, written=written["seal"] != row["seal"])
 
 
 def done_row(sql: Sql, key: str) -> Done:

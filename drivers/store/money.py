@@ -1,16 +1,18 @@
 """What is held, spent or unknown in each budget, and does one more effect fit?
 
-held + spent + unknown never passes the cap: a hold is one conditional UPDATE, budgets in the order of their ids.
-A charge is `held` while its try is open, `unknown` when nobody can say, then `spent` or `freed`; the columns of a
-budget are the sums of its charges.
+held + spent + unknown never passes the cap: a hold is one conditional UPDATE of all its budgets. A charge is `held`
+while its try is open, `unknown` when nobody can say, then `spent` or `freed`; the columns of a budget are the sums of
+its charges.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from drivers.store import thresholds
+from drivers.store import accounts, thresholds
+from drivers.store.accounts import Change
 from drivers.store.outbox import send
 from drivers.store.short import Short, reason_of, short_of
 from drivers.store.sql import Row, Sql
+from drivers.store.thresholds import Standing
 from governance.charges import Amounts, Charge, unit_of
 from governance.draws import BEHIND_SLICES
 from governance.errors import StoreError
@@ -34,20 +36,18 @@ def hold(
 
     A budget without a cap is not charged.
     """
-    taken: list[Charge] = []
-    shorts: list[Short] = []
-    for charge in _in_order(charges):
-        short = _take(sql, charge, name)
-        if short is None:
-            taken.append(charge)
-        elif short.row is not None:
-            shorts.append(short)
-    for charge in taken:
+    wanted = _in_order(charges)
+    if not _take(sql, wanted):
+        wanted, shorts = _looked_at(sql, wanted, name)
         if shorts:
-            _move(sql, charge.budget, charge.window, held=-(charge.amount or 0))
-        else:
-            _note(sql, key, attempt, charge, "held")
-    return tuple(shorts)
+            return shorts
+        if not _take(sql, wanted):
+            raise StoreError(
+                f"effect {key!r} has room in each of its budgets and could not be held: the store was changed "
+                "by something else. See that nothing but Looprail writes to it, and ask again."
+            )
+    accounts.note(sql, key, attempt, wanted)
+    return ()
 
 
 def spend(sql: Sql, key: str, charges: Iterable[Charge], *, now: int) -> Short | None:
@@ -56,19 +56,15 @@ def spend(sql: Sql, key: str, charges: Iterable[Charge], *, now: int) -> Short |
         if not short.held and short.charge.since is None:
             thresholds.refused(sql, short, key=key, now=now)
         return short
-    for row in _charges(sql, key, 0):
-        amount = row["amount"]
-        _move(sql, row["budget"], row["period"], held=-amount, spent=amount, now=now)
-        _renote(sql, row, "spent", amount)
+    held = accounts.charged(sql, key, 0)
+    _change(sql, key, 0, [_spent(row, row["amount"]) for row in held], now=now)
     return None
 
 
 def release(sql: Sql, key: str, attempt: int) -> None:
     """The try surely cost nothing: what it held, or left unknown, is free again."""
-    for row in _charges(sql, key, attempt):
-        if row["status"] in ("held", "unknown"):
-            _move(sql, row["budget"], row["period"], **{row["status"]: -row["amount"]})
-            _renote(sql, row, "freed", row["amount"])
+    freed = [_freed(row) for row in accounts.charged(sql, key, attempt) if _pending(row)]
+    accounts.change(sql, key, attempt, freed)
 
 
 def doubt(sql: Sql, key: str, attempt: int, *, now: int) -> None:
@@ -76,10 +72,9 @@ def doubt(sql: Sql, key: str, attempt: int, *, now: int) -> None:
 
     It is not under way any more, whatever it cost: of calls at one moment it is none.
     """
-    for row in _charges(sql, key, attempt):
-        if row["status"] == "held":
-            gone = row["budget"].endswith(":concurrent")
-            _leave(sql, row, "freed" if gone else "unknown", now=now)
+    held = [row for row in accounts.charged(sql, key, attempt) if row["status"] == "held"]
+    gone = [_freed(row) if unit_of(row["budget"]) == "concurrent" else _left(row) for row in held]
+    _change(sql, key, attempt, gone, now=now)
 
 
 def settle(sql: Sql, key: str, attempt: int, paid: Amounts, *, now: int) -> None:
@@ -89,42 +84,93 @@ def settle(sql: Sql, key: str, attempt: int, paid: Amounts, *, now: int) -> None
     could take stops the budget it took it from, and people are told: our bound is wrong, or the bill is. What has no
     price stays unknown, at what was held.
     """
-    for row in _charges(sql, key, attempt):
+    changes: list[Change] = []
+    for row in accounts.charged(sql, key, attempt):
         amount = paid.of(unit_of(row["budget"]))
-        pending = row["status"] in ("held", "unknown")
-        if amount is None:
-            if row["status"] == "held":
-                _leave(sql, row, "unknown", now=now)
-            continue
-        back = {row["status"]: -row["amount"]} if pending else {}
-        _move(sql, row["budget"], row["period"], spent=amount, now=now, **back)
-        _renote(sql, row, "spent", amount)
-        if pending and amount > row["amount"] and row["budget"].endswith(_BOUNDED):
-            _overshot(sql, row, amount)
+        if amount is not None:
+            changes.append(_spent(row, amount))
+        elif row["status"] == "held":
+            changes.append(_left(row))
+    _change(sql, key, attempt, changes, now=now)
+    for change in changes:
+        row = change.row
+        over = change.status == "spent" and _pending(row) and change.amount > row["amount"]
+        if over and row["budget"].endswith(_BOUNDED):
+            _overshot(sql, row, change.amount)
 
 
-def _take(sql: Sql, charge: Charge, name: str) -> Short | None:
-    """None when it is held; else which budget is short, with no row where nobody caps it."""
-    if charge.amount is not None and _held(sql, charge, charge.amount):
-        return None
-    row = _budget(sql, charge)
-    if row is None and charge.cap is not None:
-        _add(sql, charge.budget, charge.window, charge.cap)
-        if charge.amount is not None and _held(sql, charge, charge.amount):
-            return None
+def _change(sql: Sql, key: str, attempt: int, changes: Sequence[Change], *, now: int) -> None:
+    """Make the changes; where more than before is taken for good, that may be news."""
+    accounts.change(sql, key, attempt, changes)
+    for change in changes:
+        more = change.spent + change.unknown
+        if more > 0 and thresholds.may_pass(change.row, more):
+            thresholds.taken(sql, _after(change), more, now=now)
+
+
+def _after(change: Change) -> Standing:
+    """The budget of a charge as it stands once it is changed."""
+    row = change.row
+    return {
+        "budget": row["budget"], "period": row["period"], "cap": row["cap"],
+        "held": row["held"] + change.held, "spent": row["spent"] + change.spent,
+        "unknown": row["unknown"] + change.unknown,
+    }  # fmt: skip
+
+
+def _pending(row: Row) -> bool:
+    return row["status"] in ("held", "unknown")
+
+
+def _spent(row: Row, amount: int) -> Change:
+    status, back = row["status"], -row["amount"]
+    held, unknown = back if status == "held" else 0, back if status == "unknown" else 0
+    return Change(row, "spent", amount, held, amount, unknown)
+
+
+def _left(row: Row) -> Change:
+    """What was held is held no more, and counts until somebody can say."""
+    amount = row["amount"]
+    return Change(row, "unknown", amount, held=-amount, unknown=amount)
+
+
+def _freed(row: Row) -> Change:
+    back = {row["status"]: -row["amount"]}
+    return Change(row, "freed", row["amount"], **back)
+
+
+def _take(sql: Sql, charges: Sequence[Charge]) -> bool:
+    """All of them are held, or none."""
+    return all(
+        charge.amount is not None and (charge.since is None or _fits(_budget(sql, charge), charge))
+        for charge in charges
+    ) and accounts.hold(sql, charges)
+
+
+def _looked_at(
+    sql: Sql, charges: Iterable[Charge], name: str
+) -> tuple[list[Charge], tuple[Short, ...]]:
+    """One by one: those that somebody caps and that fit, their windows made, and those that are short."""
+    fitting: list[Charge] = []
+    shorts: list[Short] = []
+    for charge in charges:
         row = _budget(sql, charge)
-    return short_of(row, charge, name)
+        if row is None and charge.cap is not None:
+            _add(sql, charge.budget, charge.window, charge.cap)
+            row = _budget(sql, charge)
+        if row is None:
+            continue
+        if _fits(row, charge):
+            fitting.append(charge)
+        else:
+            shorts.append(short_of(row, charge, name))
+    return fitting, tuple(shorts)
 
 
-def _held(sql: Sql, charge: Charge, amount: int) -> bool:
-    if charge.since is None:
-        return _move(sql, charge.budget, charge.window, held=amount, capped=True)
-    row = _budget(sql, charge)
-    if row is None or row["stopped"] is not None:
+def _fits(row: Row | None, charge: Charge) -> bool:
+    if row is None or row["stopped"] is not None or charge.amount is None:
         return False
-    taken = row["held"] + row["spent"] + row["unknown"]
-    fits = taken + amount <= row["cap"]
-    return fits and _move(sql, charge.budget, charge.window, held=amount)
+    return row["held"] + row["spent"] + row["unknown"] + charge.amount <= row["cap"]
 
 
 def _budget(sql: Sql, charge: Charge) -> Row | None:
@@ -167,57 +213,8 @@ def _add(sql: Sql, budget: str, period: str, cap: int) -> None:
     )  # fmt: skip
 
 
-def _leave(sql: Sql, row: Row, status: str, *, now: int) -> None:
-    """What was held is held no more."""
-    amount = row["amount"]
-    unknown = amount if status == "unknown" else 0
-    _move(sql, row["budget"], row["period"], held=-amount, unknown=unknown, now=now)
-    _renote(sql, row, status, amount)
-
-
-def _move(
-    sql: Sql, budget: str, period: str, *, held: int = 0, spent: int = 0, unknown: int = 0,
-    capped: bool = False, now: int = 0,
-) -> bool:  # fmt: skip
-    """`now` is needed where more than before is taken for good: that may be news."""
-    room = " AND held + spent + unknown + :held <= cap AND stopped IS NULL" if capped else ""
-    row = sql.one(
-        "UPDATE budgets SET held = held + :held, spent = spent + :spent, unknown = unknown + :unknown"
-        f" WHERE budget = :budget AND period = :period{room} RETURNING *",
-        budget=budget, period=period, held=held, spent=spent, unknown=unknown,
-    )  # fmt: skip
-    if row is not None and spent + unknown > 0:
-        thresholds.taken(sql, row, spent + unknown, now=now)
-    return row is not None
-
-
-def _charges(sql: Sql, key: str, attempt: int) -> Iterable[Row]:
-    return sql.all(
-        "SELECT * FROM charges WHERE key = :key AND attempt = :attempt ORDER BY budget, period",
-        key=key, attempt=attempt,
-    )  # fmt: skip
-
-
-def _note(sql: Sql, key: str, attempt: int, charge: Charge, status: str) -> None:
-    sql.run(
-        "INSERT INTO charges (key, attempt, budget, period, amount, status)"
-        " VALUES (:key, :attempt, :budget, :period, :amount, :status)",
-        key=key, attempt=attempt, budget=charge.budget, period=charge.window,
-        amount=charge.amount, status=status,
-    )  # fmt: skip
-
-
-def _renote(sql: Sql, row: Row, status: str, amount: int) -> None:
-    sql.run(
-        "UPDATE charges SET status = :status, amount = :amount WHERE key = :key"
-        " AND attempt = :attempt AND budget = :budget AND period = :period",
-        key=row["key"], attempt=row["attempt"], budget=row["budget"], period=row["period"],
-        status=status, amount=amount,
-    )  # fmt: skip
-
-
-def _in_order(charges: Iterable[Charge]) -> Iterable[Charge]:
-    """In the one order in which budgets are locked."""
+def _in_order(charges: Iterable[Charge]) -> Sequence[Charge]:
+    """Which budget is looked at first, and told of when several are short."""
     found: dict[tuple[str, str], Charge] = {}
     for charge in sorted(charges, key=lambda c: (c.budget, c.window)):
         at = (charge.budget, charge.window)
@@ -227,4 +224,4 @@ def _in_order(charges: Iterable[Charge]) -> Iterable[Charge]:
                 "below 0 or for the second time. Name each budget once, with 0 or more."
             )
         found[at] = charge
-    return found.values()
+    return tuple(found.values())

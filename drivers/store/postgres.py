@@ -101,7 +101,6 @@ class PostgresWriter(_PostgresConnection):
         super().__init__(url, patience_s, patient=False, settings=settings)
         self._transaction: int | None = None
         self._history: str | None = None
-        self._at_mark = False
 
     def connect(self) -> None:
         """As ever; and note which history of the database this is: a standby that takes over begins another one."""
@@ -115,8 +114,13 @@ class PostgresWriter(_PostgresConnection):
             row = None
         self._history = row["history"] if row is not None else None
 
+    @property
+    def at_once(self) -> bool:
+        """No: it has an event loop of its own, and a thread has one that runs."""
+        return False
+
     @contextmanager
-    def writing(self) -> Generator[None]:
+    def writing(self, *, wait: bool = True) -> Generator[None]:
         """A transaction under the lock; committed, or surely not, when the block has ended."""
         self._begin()
         try:
@@ -128,16 +132,6 @@ class PostgresWriter(_PostgresConnection):
             elif self.in_transaction:
                 self.say("ROLLBACK")
             raise
-
-    def mark(self) -> None:
-        """From here on can be undone; what was done up to here can no longer be, by itself."""
-        if not self._at_mark:
-            self.say("RELEASE job; SAVEPOINT job")
-        self._at_mark = False
-
-    def undo(self) -> None:
-        """Undo what was done since the mark."""
-        self.say("ROLLBACK TO job")
 
     def _begin(self) -> None:
         self.connect()
@@ -156,10 +150,7 @@ class PostgresWriter(_PostgresConnection):
     def _take(self) -> None:
         # Each statement sees what is committed by then. With one snapshot for the whole transaction it would be that
         # of the moment at which the lock was asked for, before others wrote.
-        self.say(
-            f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER}); SAVEPOINT job"
-        )
-        self._at_mark = True
+        self.say(f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER})")
         row = self.one("SELECT pg_current_xact_id() AS number")
         self._transaction = row["number"] if row is not None else None
 

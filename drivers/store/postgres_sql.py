@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from asyncpg import exceptions
 
-from drivers.store.sql import Row, Value
+from drivers.store.sql import Row, Value, numbered
 from governance.errors import StoreError
 
 T = TypeVar("T")
@@ -25,7 +25,6 @@ SCHEMA = "looprail"
 CONNECT_S = 10
 _PAUSE_S = 0.2
 
-_NAMED = re.compile(r"'[^']*'|(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
 _TEXT = re.compile(r"\bTEXT\b")
 
 _AWAY = (
@@ -37,19 +36,13 @@ OF_POSTGRES = (exceptions.PostgresError, exceptions.InterfaceError, OSError)
 
 
 @lru_cache(maxsize=2048)
-def numbered(statement: str) -> tuple[str, tuple[str, ...]]:
-    """The statement with `$1` in place of `:name`, and the names in order."""
-    names: dict[str, str] = {}
-
-    def place(found: re.Match[str]) -> str:
-        name = found[1]
-        return found[0] if name is None else names.setdefault(name, f"${len(names) + 1}")
-
-    text = _NAMED.sub(place, statement)
+def spoken(statement: str) -> tuple[str, tuple[str, ...]]:
+    """The statement as Postgres understands it, and the names of its values in order."""
+    text, names = numbered(statement, "$")
     if statement.lstrip().startswith(("CREATE TABLE", "ALTER TABLE")):
         # SQLite compares text by its bytes, and so must we, whatever language the database was made for.
         text = _TEXT.sub('TEXT COLLATE "C"', text)
-    return text, tuple(names)
+    return text, names
 
 
 class PostgresSql:
@@ -68,12 +61,12 @@ class PostgresSql:
 
     def all(self, statement: str, /, **values: Value) -> Sequence[Row]:
         """Every row the statement gives."""
-        text, names = numbered(statement)
+        text, names = spoken(statement)
         return self._wait(self._connection.fetch(text, *[values[name] for name in names]))
 
     def one(self, statement: str, /, **values: Value) -> Row | None:
         """The first row, or None."""
-        text, names = numbered(statement)
+        text, names = spoken(statement)
         return self._wait(self._connection.fetchrow(text, *[values[name] for name in names]))
 
     def run(self, statement: str, /, **values: Value) -> int:
@@ -83,7 +76,7 @@ class PostgresSql:
 
     def say(self, statement: str, /, **values: Value) -> str:
         """What Postgres says it did: `UPDATE 3`, `COMMIT`."""
-        text, names = numbered(statement)
+        text, names = spoken(statement)
         return self._wait(self._connection.execute(text, *[values[name] for name in names]))
 
     @property

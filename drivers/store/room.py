@@ -60,7 +60,7 @@ def missing(sql: Sql, wait: Wait, *, run: str, beside: int, now: int) -> Wait | 
 def _wait(sql: Sql, short: Short, now: int) -> Wait | None:
     """The moment it has room if nothing else changes; None when it has none by itself."""
     charge, row = short.charge, short.row
-    if row is None or charge.amount is None or row["stopped"] is not None:
+    if charge.amount is None or row["stopped"] is not None:
         return None
     asked, rule = charge.amount, thresholds.rule_of(sql, charge.budget)
     opens = _opens(sql, rule, charge, asked, now) if rule is not None and rule.waits else None

@@ -7,6 +7,7 @@ kept out (docs/security.md). Rows without one were written before there were sea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from drivers.store.sql import Row, Sql, Value
 from governance.errors import Damaged
@@ -33,18 +34,24 @@ class Sealed:
                 "when it was written: the store was changed by something else. Restore it from a backup."
             )
 
-    def change(self, sql: Sql, row: Row, **changes: Value) -> None:
-        """Write these columns. A row that was not what was written before is not made whole by it.
+    def change(self, sql: Sql, row: Row, **changes: Value) -> Row:
+        """Write these columns; the row as it is then. One that was not what was written before is not made whole by it.
 
         It raises nothing, so that what an effect cost is settled whatever its row has become.
         """
-        after = {**{part: row[part] for part in self.parts}, **changes}
+        after = {**dict(row), **changes}
         whole = row["seal"] is None or row["seal"] == self.seal(row)
-        columns = ", ".join(f"{name} = :{name}" for name in changes)
+        after["seal"] = self.seal(after) if whole else row["seal"]
         sql.run(
-            f"UPDATE {self.table} SET {columns}, seal = :seal WHERE {self.key} = :_key",
-            **changes, seal=self.seal(after) if whole else row["seal"], _key=row[self.key],
+            _update(self.table, self.key, tuple(changes)), **changes, seal=after["seal"], _key=row[self.key],
         )  # fmt: skip
+        return after
+
+
+@lru_cache(maxsize=64)
+def _update(table: str, key: str, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f"{name} = :{name}" for name in names)
+    return f"UPDATE {table} SET {columns}, seal = :seal WHERE {key} = :_key"
 
 
 JOURNAL = Sealed(

@@ -21,6 +21,7 @@ from governance.parts import Json
 def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: Body) -> Done:
     """T5: money, ledger, and the journal if nobody was first; settling a settled try changes nothing."""
     row = _try_of(sql, place, attempt)
+    first: Done | None = None
     if row["status"] not in ("done", "late"):
         money.settle(sql, place.key, attempt, settlement.paid, now=settlement.now)
         kept = Result(
@@ -38,7 +39,7 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
         if row["status"] == "unknown":
             why = f"try {attempt:,} did happen and has reported its result"
             settle_doubt(sql, place.key, "happened", why, now=settlement.now)
-    return done_row(sql, place.key)
+    return first or done_row(sql, place.key)
 
 
 def fail(
@@ -70,7 +71,8 @@ def record(sql: Sql, asked: Asked, result: Result, *, fence: int, now: int) -> D
         _nothing_pending(sql, asked.place.key, row)
         if row is None:
             note_intent(sql, asked, rule="", attempt=0, now=now)
-        note_done(sql, asked.place, result, now=now)
+        if done := note_done(sql, asked.place, result, now=now):
+            return done
     return done_row(sql, asked.place.key)
 
 

@@ -17,19 +17,18 @@ _REASONS: dict[str, StopReason] = {"steps": "steps", "tokens": "tokens", "usd": 
 class Short:
     """A budget that has no room for a charge.
 
-    `held`: it has, once calls under way have come to less than they hold. `row` is the budget as it stands, None where
-    there is none: then nobody caps it, and the charge is let go.
+    `held`: it has, once calls under way have come to less than they hold. `row` is the budget as it stands.
     """
 
     stop: Stop
     held: bool
-    row: Row | None
+    row: Row
     charge: Charge
 
     @property
-    def cap(self) -> tuple[str, str] | None:
+    def cap(self) -> tuple[str, str]:
         """The budget and its window."""
-        return None if self.row is None else (self.row["budget"], self.row["period"])
+        return self.row["budget"], self.row["period"]
 
 
 def reason_of(budget: str) -> StopReason:
@@ -45,11 +44,9 @@ def reason_of(budget: str) -> StopReason:
     return _REASONS[unit]
 
 
-def short_of(row: Row | None, charge: Charge, name: str) -> Short:
+def short_of(row: Row, charge: Charge, name: str) -> Short:
     """What stands against this charge by the effect `name`."""
     reason = reason_of(charge.budget)
-    if row is None:
-        return Short(Stop(reason, f"budget {charge.budget!r} has no cap"), False, None, charge)
     if row["stopped"] is not None:
         detail = (
             f"budget {charge.budget!r} ({row['period']}) is stopped: {row['stopped']}. Find out why, then "

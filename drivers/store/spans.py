@@ -4,10 +4,12 @@ Named by what they stand for (W3C trace context sizes), so that a replay, a late
 """
 
 import hashlib
+from functools import lru_cache
 
 from governance.effects import Place
 
 
+@lru_cache(maxsize=1024)
 def trace_id(run: str) -> str:
     """The trace of a run, with all its items."""
     return _hex("trace", run)[:32]
@@ -25,7 +27,12 @@ def owner_span(owner: str) -> str:
 
 def lane_span(place: Place) -> str:
     """The span a leaf hangs from: one conversation in one round of its owner."""
-    return _hex("lane", place.owner, str(place.round), place.lane)[:16]
+    return _lane_span(place.owner, place.round, place.lane)
+
+
+@lru_cache(maxsize=1024)
+def _lane_span(owner: str, round: int, lane: str) -> str:
+    return _hex("lane", owner, str(round), lane)[:16]
 
 
 def _hex(*parts: str) -> str:

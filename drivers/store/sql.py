@@ -4,7 +4,9 @@ Statements are plain SQL that SQLite and Postgres both understand, with `:name` 
 either reserves (`window` is `period`, `by` is `said_by`).
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 Value = str | int | None
@@ -15,6 +17,10 @@ class Row(Protocol):
 
     def __getitem__(self, name: str, /) -> Any:
         """The column's value."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """The columns' names."""
         ...
 
 
@@ -32,3 +38,18 @@ class Sql(Protocol):
     def run(self, statement: str, /, **values: Value) -> int:
         """How many rows the statement changed."""
         ...
+
+
+_NAMED = re.compile(r"'[^']*'|(?<![:\w]):([a-z_]\w*)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=2048)
+def numbered(statement: str, mark: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with `<mark>1` in place of `:name`, and the names in order."""
+    names: dict[str, str] = {}
+
+    def place(found: re.Match[str]) -> str:
+        name = found[1]
+        return found[0] if name is None else names.setdefault(name, f"{mark}{len(names) + 1}")
+
+    return _NAMED.sub(place, statement), tuple(names)

@@ -5,8 +5,10 @@ a name made of budget, window, cap and cause: the same cause is noted once, whoe
 cause of its own. Figures go with the notice, since it is sent later.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
 from drivers.store.outbox import send
 from drivers.store.short import Short
@@ -27,14 +29,24 @@ from governance.draws import BEHIND_SLICES, NOW, RULE, SLICE, period
 from governance.parts import DAY_MS, Json
 from governance.waits import Wait
 
+Standing = Mapping[str, Any]
+"""A budget in one window: what it is called, its cap, and what is held, spent and unknown."""
+
 NEVER = -1
 """A run that no amount makes a spike: its loop has no past, or people were told."""
 
 
-def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
+def may_pass(budget: Row, more: int) -> bool:
+    """False for most settlings: they come to no other whole percent, so no share is passed, whatever the rule says.
+
+    `budget` is as it stood before `more` was taken.
+    """
+    before, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
+    return (before + more) * 100 // cap != before * 100 // cap or _rolls(budget)
+
+
+def taken(sql: Sql, budget: Standing, more: int, *, now: int) -> None:
     """`budget` as it stands after `more` of it was settled or became unknown: is a share of it passed?"""
-    if _of_one_percent(budget, more) and not _rolls(budget):
-        return
     rule = rule_of(sql, budget["budget"])
     shares = shares_of(budget["budget"]) if rule is None else rule.shares
     if not shares:
@@ -44,12 +56,6 @@ def taken(sql: Sql, budget: Row, more: int, *, now: int) -> None:
     share = crossed(shares, budget["cap"], after - more, after)
     if share is not None:
         _tell(sql, f"share-{share}", standing, {"kind": "share", "share": share, "at": now})
-
-
-def _of_one_percent(budget: Row, more: int) -> bool:
-    """Most settlings: they come to no other whole percent, so no share is passed, whatever the rule says."""
-    after, cap = budget["spent"] + budget["unknown"], max(budget["cap"], 1)
-    return after * 100 // cap == (after - more) * 100 // cap
 
 
 def _rolls(budget: Row) -> bool:
@@ -63,7 +69,7 @@ def refused(sql: Sql, short: Short, *, key: str, now: int) -> None:
     Not told of one that was stopped: people were told when it was.
     """
     budget, asked = short.row, short.charge.amount
-    if budget is None or asked is None or budget["stopped"] is not None:
+    if asked is None or budget["stopped"] is not None:
         return
     if told_when_refused(budget["budget"]):
         standing = _standing(sql, budget, rule_of(sql, budget["budget"]), now)
@@ -75,7 +81,7 @@ def waited(sql: Sql, short: Short, wait: Wait, *, key: str, now: int) -> None:
 
     Of what comes back within a day people are told once a day.
     """
-    if short.row is None or not told_when_waited_for(wait.budget):
+    if not told_when_waited_for(wait.budget):
         return
     rule = rule_of(sql, wait.budget)
     standing = _standing(sql, short.row, rule, now)
@@ -100,7 +106,7 @@ def read_rule(body: str) -> BudgetRule:
     return BudgetRule.model_validate_json(body)
 
 
-def _standing(sql: Sql, budget: Row, rule: BudgetRule | None, now: int) -> Json:
+def _standing(sql: Sql, budget: Row | Standing, rule: BudgetRule | None, now: int) -> Json:
     """The budget with all that counts in its window; one that rolls is told of once in each stretch of its length."""
     figures = {name: budget[name] for name in ("budget", "cap", "held", "spent", "unknown")}
     if rule is None or rule.rolls is None:

@@ -1,6 +1,5 @@
 """Which of the store's methods are one piece of SQL, with nothing to put away before or to fetch after?"""
 
-import asyncio
 from collections.abc import Callable
 from functools import wraps
 from types import CoroutineType
@@ -70,11 +69,11 @@ class Transactions:
     async def write(self, work: Callable[[Sql], T], named: str) -> T:
         """Do the work in a transaction of that name (`drivers.crash`); durable when this returns."""
         with around(named):
-            return await asyncio.wrap_future(self._database.write(work))
+            return await self._database.written(work)
 
     async def read(self, work: Callable[[Sql], T]) -> T:
         """Do the work on a snapshot."""
-        return await asyncio.wrap_future(self._database.read(work))
+        return await self._database.looked(work)
 
     @property
     def name(self) -> str:

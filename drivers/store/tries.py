@@ -75,16 +75,13 @@ class End:
 
 def close_try(sql: Sql, row: Row, end: End) -> None:
     """Write what became of a try, under a new settling number. The money is moved apart (`money`)."""
-    settled = sql.one(
-        "UPDATE counters SET value = value + 1 WHERE name = 'settled' RETURNING value"
-    )
-    if settled is None:
+    if sql.run("UPDATE counters SET value = value + 1 WHERE name = 'settled'") != 1:
         raise StoreError("the counter 'settled' is gone from the store. Restore it from a backup.")
     sql.run(
-        "UPDATE ledger SET seq = :seq, status = :status, ended_at = :now, error = :error,"
+        "UPDATE ledger SET seq = (SELECT value FROM counters WHERE name = 'settled'), status = :status, ended_at = :now, error = :error,"
         " attributes = :attributes, usage = :usage, cost = :cost, cost_status = :cost_status,"
         " list_cost = :list_cost, price = :price, response_model = :model WHERE key = :key AND attempt = :attempt",
-        seq=settled["value"], status=end.status, now=end.now, error=end.error,
+        status=end.status, now=end.now, error=end.error,
         attributes=canonical({**json.loads(row["attributes"]), **end.attributes}),
         usage=canonical(vars(end.usage)), cost=end.cost, cost_status=end.cost_status,
         list_cost=end.list_cost, price=canonical(end.price or json.loads(row["price"])), model=end.response_model,

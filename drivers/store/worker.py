@@ -2,6 +2,7 @@
 
 import atexit
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -12,7 +13,7 @@ from governance.errors import StoreError
 
 
 class Job:
-    """One caller's piece of work, and the future its outcome goes to."""
+    """One caller's piece of work, and where its outcome goes to; a thread waits for `future`."""
 
     __slots__ = ("_error", "_value", "future", "work")
 
@@ -28,7 +29,7 @@ class Job:
 
     def ran(self, value: object) -> None:
         """The work is done, but not yet durable."""
-        self._value = value
+        self._value, self._error = value, None
 
     def broke(self, error: Exception) -> None:
         """The work raised, and is undone."""
@@ -38,10 +39,43 @@ class Job:
         """Tell the caller; called only after the commit."""
         if self.future.done() or not (self.future.running() or self.wanted()):
             return
+        self.settle()
+
+    def settle(self) -> None:
+        """The outcome, on the thread that waits for it."""
         if self._error is None:
             self.future.set_result(self._value)
         else:
             self.future.set_exception(self._error)
+
+
+class TaskJob(Job):
+    """One for which a task of an event loop waits."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, work: Callable[[Sql], Any], loop: AbstractEventLoop) -> None:
+        self.work, self._loop = work, loop
+        self.future: Any = loop.create_future()
+        self._value, self._error = None, None
+
+    def wanted(self) -> bool:
+        """False when the task has gone."""
+        return not self.future.cancelled()
+
+    def resolve(self) -> None:
+        """Tell the task, on its own thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.settle)
+        except RuntimeError:
+            # Its loop is closed, so nobody waits any more.
+            if not self._loop.is_closed():
+                raise
+
+    def settle(self) -> None:
+        """The outcome, on the thread of the loop."""
+        if not self.future.done():
+            super().settle()
 
 
 class Worker:
@@ -59,16 +93,29 @@ class Worker:
         self._thread.start()
         atexit.register(self.close)
 
-    def submit(self, work: Callable[[Sql], Any]) -> Future[Any]:
+    def put(self, job: Job) -> None:
         """Queue the work. Raises `StoreError` after `close`."""
-        job = Job(work)
         with self._gate:
-            if self._closed:
-                raise StoreError(
-                    f"{self._name} is closed; nothing was read or written. Open it again."
-                )
+            self.refuse_when_closed()
             self._queue.put(job)
-        return job.future
+
+    def put_or_break(self, job: Job) -> None:
+        """Queue the work; after `close` its caller is told."""
+        try:
+            self.put(job)
+        except StoreError as error:
+            job.broke(error)
+            job.settle()
+
+    def refuse_when_closed(self) -> None:
+        """Raises `StoreError` after `close`."""
+        if self._closed:
+            raise StoreError(f"{self._name} is closed; nothing was read or written. Open it again.")
+
+    @property
+    def busy(self) -> bool:
+        """Work waits for the thread."""
+        return not self._queue.empty()
 
     @property
     def closed(self) -> bool:

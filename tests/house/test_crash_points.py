@@ -48,7 +48,7 @@ def test_nothing_is_written_to_the_store_without_a_name() -> None:
         for folder in PRODUCT
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr == "write"
+        if isinstance(node, ast.Attribute) and node.attr in ("write", "written")
         and getattr(node.value, "attr", "") == "_database"
     ]  # fmt: skip
     assert direct == ["drivers/store/transactions.py"]

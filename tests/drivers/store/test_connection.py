@@ -50,8 +50,8 @@ def test_only_the_owner_may_read_the_files(database: Database, tmp_path: Path) -
 
 def test_every_commit_reaches_the_disk(database: Database) -> None:
     def pragmas(sql: Sql) -> tuple[object, ...]:
-        rows = [sql.one(f"PRAGMA {name}") for name in ("journal_mode", "synchronous")]
-        return tuple(row[0] for row in rows if row is not None)
+        names = ("journal_mode", "synchronous")
+        return tuple(row[name] for name in names if (row := sql.one(f"PRAGMA {name}")) is not None)
 
     assert database.write(pragmas).result(5) == ("wal", 2)
 

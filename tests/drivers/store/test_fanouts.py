@@ -351,7 +351,8 @@ async def test_what_the_past_cost_is_looked_up_and_no_table_gone_over(
 
         assert past_costs(Explained(db), LOOP) == (PICO,)
         ((statement, values),) = seen
-        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+        asked = SqliteSql(db).all(f"EXPLAIN QUERY PLAN {statement}", **values)
+        plan = [row["detail"] for row in asked]
     db.close()
     assert [p for p in plan if "SCAN" in p or "TEMP B-TREE" in p] == []
     assert any("items_closed" in p for p in plan)

@@ -38,7 +38,7 @@ async def test_no_part_of_a_reading_goes_over_a_whole_table(story: Story, tmp_pa
         plans = [
             (row["detail"], statement)
             for statement, values in seen
-            for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            for row in SqliteSql(db).all(f"EXPLAIN QUERY PLAN {statement}", **values)
         ]
     db.close()
     assert len(seen) >= 5 + len(RULES)

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.store.database import Database
 from drivers.store.postgres import postgres_database
-from drivers.store.postgres_sql import numbered
+from drivers.store.postgres_sql import spoken
 from drivers.store.sql import Sql
 from governance.errors import StoreError
 from tests.drivers.store.between import Wire, wire
@@ -60,7 +60,7 @@ def rows(url: str) -> list[int]:
 def test_a_statement_is_spoken_with_numbers_in_place_of_names(
     statement: str, said: str, names: tuple[str, ...]
 ) -> None:
-    assert numbered(statement) == (said, names)
+    assert spoken(statement) == (said, names)
 
 
 def test_what_waits_shares_one_transaction(opening: Opening) -> None:
