@@ -165,19 +165,15 @@ class BudgetRule(Part):
 
     @model_validator(mode="after")
     def _waits_for_a_window(self) -> "BudgetRule":
-        if self.when_full and self.unit == "concurrent":
-            raise ValueError(
-                "calls at one moment end by themselves, and an item waits for that: leave 'when_full' out"
-            )
-        if self.when_full and self.unit == "runs":
-            raise ValueError(
-                "a heartbeat that may not begin waits for nobody, the next slot asks again: leave 'when_full' out"
-            )
-        if self.when_full == "wait" and self.per == "run":
-            raise ValueError(
-                "no other window follows a run, so there is nothing to wait for: leave 'when_full' out, or count per "
-                "day, month or duration"
-            )
+        why = None
+        if self.unit == "concurrent":
+            why = "calls at one moment end by themselves, and an item waits for that"
+        elif self.unit == "runs":
+            why = "a heartbeat that may not begin waits for nobody, the next slot asks again"
+        elif self.per == "run" and self.when_full == "wait":
+            why = "no other window follows a run, so there is nothing to wait for"
+        if self.when_full and why:
+            raise ValueError(f"{why}: leave 'when_full' out")
         return self
 
     @model_validator(mode="after")
