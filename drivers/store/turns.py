@@ -27,7 +27,7 @@ class Turns:
         self, name: str, commit: Commit, end: Callable[[], None], *, batch: int, at_once: bool
     ) -> None:
         """`at_once`: whether the connection may be used on the thread of an event loop."""
-        self._commit, self._end, self._at_once = commit, end, at_once
+        self._commit, self._end, self._at_once, self._batch = commit, end, at_once, batch
         self._free = threading.Lock()
         self._quick = False
         self._asked: dict[AbstractEventLoop, list[Job]] = {}
@@ -61,7 +61,8 @@ class Turns:
         jobs = self._asked.pop(loop)
         left: Sequence[Job] = jobs
         # What waits for the thread was asked for before.
-        if self._quick and not self._worker.busy and self._free.acquire(blocking=False):
+        short = self._quick and len(jobs) <= self._batch and not self._worker.busy
+        if short and self._free.acquire(blocking=False):
             try:
                 left = jobs if self._worker.closed else self._timed(jobs, wait=False)
             finally:

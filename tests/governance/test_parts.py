@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from governance.parts import canonical
@@ -16,6 +16,7 @@ values = some.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(values)
 def test_it_is_spelled_as_the_standard_library_spells_it(value: Any) -> None:
     spelled = json.dumps(

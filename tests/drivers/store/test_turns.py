@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drivers.store.connection import FileLock, sqlite_database
-from drivers.store.database import Database
+from drivers.store.database import BATCH, Database
 from drivers.store.sql import Sql
 from drivers.store.turns import QUICK_S
 from governance.errors import StoreError
@@ -71,6 +71,11 @@ async def test_what_tasks_ask_for_in_one_round_shares_one_commit(
     assert await asyncio.gather(*(file.written(put(n)) for n in range(50))) == [1] * 50
     assert log.stat().st_size - before < 10 * 4200, "with a commit each it would be fifty pages"
     assert await file.looked(all_rows) == list(range(50))
+
+
+async def test_more_than_one_batch_at_once_holds_no_loop_up(file: Database) -> None:
+    threads = await asyncio.gather(*(file.written(thread) for _ in range(BATCH + 1)))
+    assert threading.get_ident() not in threads
 
 
 async def test_behind_another_process_the_loop_goes_on(file: Database, tmp_path: Path) -> None:
