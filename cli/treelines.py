@@ -7,7 +7,7 @@ from cli.fanouts import said_of
 from cli.spent import Spent, spent
 from cli.tree import Effect, ItemTrace, Lane, rows_of, seconds
 from cli.words import money, one_line
-from governance.effects import Stop
+from governance.effects import NO_PRICE, Stop
 from governance.fanout import FanOut
 from governance.records import Card, LedgerRow, RunRow
 
@@ -100,7 +100,7 @@ def _try(what: str, row: LedgerRow) -> Line:
 def _cost(row: LedgerRow) -> str:
     if row.cost is not None:
         return money(row.cost)
-    if row.cost_status in ("unpriced", "undeclared"):
+    if row.cost_status in NO_PRICE:
         return row.cost_status
     return "-" if row.status == "open" else "unknown"
 
