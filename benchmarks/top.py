@@ -12,19 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from demo.postgres import postgres
 from demo.world import ROOT
 from drivers.blobs import DirectoryBlobs
 from drivers.store import open_store
 from drivers.store.sql import Sql
 from drivers.store.store import SqlStore
 from governance.parts import DAY_MS
+from tests.money.stores import new_store
 
 BATCH = 100_000
 RUN_CALLS, OPEN_RUNS, DAYS = 30, 20, 30
@@ -90,16 +88,6 @@ async def filled(store: SqlStore, rows: int) -> int:
     return await store.write(lambda sql: added_up(sql, rows), "fill")
 
 
-@contextmanager
-def database(kind: str, home: Path) -> Generator[str]:
-    """The URL of a new one."""
-    if kind == "sqlite":
-        yield f"sqlite://{home}/store.db"
-    else:
-        with postgres() as url:
-            yield url.replace("postgresql+asyncpg://", "postgresql://")
-
-
 def looked(url: str, home: Path, *words: str) -> float:
     """Seconds that `loops top` takes as a process of its own; the middle of five."""
     place = {"LOOPRAIL_STORE_URL": url, "LOOPRAIL_BLOBS": str(home / "blobs")}
@@ -130,7 +118,7 @@ def measure(kind: str, rows: int) -> None:
     """One size of ledger on one database."""
     with (
         tempfile.TemporaryDirectory(prefix="looprail-top-") as place,
-        database(kind, Path(place)) as url,
+        new_store(kind, Path(place)) as url,
     ):
         home = Path(place)
         store = open_store(url, DirectoryBlobs(home / "blobs"))

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -74,7 +74,7 @@ def _figures(told: Any, budget: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def watching(url: str, blobs: str) -> Iterator[Watch]:
+def watching(url: str, blobs: str) -> Generator[Watch]:
     """`loops top --json` as a user has it, from its first line on."""
     place = {"LOOPRAIL_STORE_URL": url, "LOOPRAIL_BLOBS": blobs, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
