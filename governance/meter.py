@@ -116,7 +116,7 @@ class Reading:
     @property
     def total(self) -> Figures:
         """Of the whole organisation."""
-        return added(("", leaf.figures) for leaf in self.leaves).get("", Figures())
+        return together(leaf.figures for leaf in self.leaves)
 
     def of(self, loop: str) -> "Reading":
         """What of it is a loop's, with the budgets of its own runs; the window of a run's is the run."""
@@ -151,6 +151,11 @@ def budget_cells(budget: Budget) -> tuple[str, ...]:
     unit = unit_of(budget.budget)
     amounts = (budget.held, budget.spent, budget.unknown, budget.left, budget.cap)
     return (named(budget.budget), budget.window, *(amount(value, unit) for value in amounts))
+
+
+def together(parts: Iterable[Figures]) -> Figures:
+    """All of them added up."""
+    return Figures(*map(sum, zip(*(one.counts for one in parts), strict=True)))
 
 
 def added(parts: Iterable[tuple[K, Figures]]) -> dict[K, Figures]:
