@@ -233,8 +233,11 @@ class Round:
             await self.stage.store.sweep(now_ms())
 
     async def _kill_one(self) -> None:
+        """While money is held: a process that has not asked for any yet leaves nothing behind."""
         random = Random(self.seed)
-        await asyncio.sleep(random.uniform(0.05, 0.5))
+        while self.highest == 0:
+            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(random.uniform(0, 0.4))
         if self.going:
             os.kill(random.choice(list(self.going)), signal.SIGKILL)
             self.killed += 1
