@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from analytics.build import built, rows
 from analytics.lake import Lake
 
-Dimension = Literal["loop", "role", "model", "item", "day"]
+Dimension = Literal["loop", "team", "user", "role", "agent", "model", "run", "item", "call", "day"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 LABEL = "computed, not reconciled"
@@ -24,8 +24,9 @@ LEFT JOIN cost_per_accepted a
 WHERE b.dimension = $1
 ORDER BY CASE WHEN $1 = 'day' THEN b.key END, b.cost_usd DESC NULLS LAST, b.key
 """
+_CALLS = "SELECT * FROM cost_by_call ORDER BY cost_usd DESC NULLS LAST, key"
 _ONLY: dict[str, tuple[Dimension | Literal["total"], ...]] = {
-    "loop": ("item",),
+    "loop": ("item", "call"),
     "outcome": ("item",),
     "accepted": ("loop", "total"),
     "cost_per_accepted_usd": ("loop", "total"),
@@ -84,8 +85,10 @@ def cost_report(
     Raises:
         StoreError: The lake cannot be read.
     """
-    with built(lake, loop=loop, since=since) as tables:
-        found = tuple(_kept(row) for row in rows(tables, _QUERY, (by,)))
+    needed = ("cost_by", "cost_per_accepted", *(("cost_by_call",) if by == "call" else ()))
+    with built(lake, loop=loop, since=since, only=needed) as tables:
+        calls = rows(tables, _CALLS) if by == "call" else rows(tables, _QUERY, (by,))
+        found = tuple(_kept(row) for row in calls)
         (total,) = rows(tables, _QUERY, ("total",))
     return CostReport(by, loop, since, found, _kept(total))
 

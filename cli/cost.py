@@ -50,9 +50,12 @@ _NOBODY = {"item": "(heartbeats)", "model": "(no model)"}
 """What a row without a key is about."""
 _COLUMNS = {
     "loop": "\nLOOP",
+    "call": "\nCALL",
+    "began_at": "\nBEGAN (UTC)",
     "outcome": "\nOUTCOME",
     "cost_usd": "COST\nUSD",
     "unpriced_calls": "UNPRICED\nCALLS",
+    "undeclared_calls": "UNDECLARED\nCALLS",
     "unknown_calls": "UNKNOWN\nCALLS",
     "model_calls": "MODEL\nCALLS",
     "other_calls": "OTHER\nCALLS",
@@ -61,7 +64,7 @@ _COLUMNS = {
     "accepted": "ACCEPTED\nDELIVERIES",
     "cost_per_accepted_usd": "USD PER\nACCEPTED",
 }
-_TEXTS = ("loop", "outcome")
+_TEXTS = ("loop", "call", "began_at", "outcome")
 _WIDEST = 1000
 
 
@@ -87,6 +90,9 @@ def cost(
 
     Every settled call counts, whatever it led to; calls under way do not yet. The cost per accepted delivery is that
     of all work divided by the items whose result passed verifier and checker and was delivered.
+
+    Whatever a row is, the rows add up to the same total. A user is the owner of a loop; a call is one try of one
+    effect, under the key that `loops trace --json` has for it.
 
     The ledger is first exported to $LOOPRAIL_HOME/lake, as Parquet for your own SQL.
     """

@@ -10,7 +10,7 @@ import click
 from cli.check import check_registry
 from cli.schema import schema_text
 from cli.source import organisation_of, registry_option, write_text
-from cli.starting import Start, first_organisation, names_for, texts_of
+from cli.starting import Start, first_organisation, first_prices, names_for, texts_of
 from governance.documents import parse
 from governance.organisation import Organisation
 from governance.parts import canonical
@@ -40,8 +40,8 @@ $ loops check && loops show night-fix
 def new(name: str, start: Start, owner: str | None, root: Path) -> None:
     """Write a new loop to start from: its file, with every field explained, and its instructions.
 
-    What it names is taken from org.yaml. Where there is no registry yet, a small org.yaml is
-    written too. Nothing that exists is changed.
+    What it names is taken from org.yaml. Where there is no registry yet, a small org.yaml and a
+    prices.yaml are written too. Nothing that exists is changed.
 
     Exit code 0 when `loops check` finds nothing wrong with it, 2 when something is left to fill in.
     """
@@ -55,6 +55,8 @@ def new(name: str, start: Start, owner: str | None, root: Path) -> None:
     if organisation is None:
         texts["org.yaml"] = first_organisation()
         texts[SCHEMA_FILE] = schema_text()
+        if not (root / "prices.yaml").exists():
+            texts["prices.yaml"] = first_prices()
         organisation = Organisation.model_validate_json(
             canonical(parse(texts["org.yaml"], "org.yaml").value), strict=True
         )

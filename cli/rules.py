@@ -12,6 +12,7 @@ from governance.fanout import FanOutRuleInForce
 from governance.parts import Json, usd
 from governance.records import RuleInForce
 from governance.registry import Registry
+from governance.undeclared import by_rule
 
 Change = Literal["install", "update", "remove", "none"]
 AnyRule = BudgetRule | FanOutRule
@@ -82,10 +83,12 @@ class Effective:
     by: str | None
     """Who put it in force; None for a rule that is not yet."""
     since: int | None
+    uncounted: tuple[str, ...] = ()
+    """Connectors, and `sandbox`, whose calls a limit on USD does not count: nobody has declared all their prices."""
 
     def as_json(self) -> Json:
         """For `--json` outputs."""
-        return {**vars(self), "since": stamp(self.since)}
+        return {**vars(self), "since": stamp(self.since), "uncounted": list(self.uncounted)}
 
 
 def effective(
@@ -99,10 +102,12 @@ def effective(
         for rule in registry.budgets:
             if limits(rule, loop, registry.organisation):
                 kept = _kept(rule, old.get(rule.name))
+                boxes = bool(registry.prices.sandbox)
+                unseen = by_rule(rule, loop, registry.organisation, boxes=boxes)
                 found.append(
                     Effective(
                         loop.name, rule.name, _whose(rule), rule.unit, _amount(rule, rule.limit),
-                        _amount(rule, rule.cap), _per(rule), _when_full(rule), *kept,
+                        _amount(rule, rule.cap), _per(rule), _when_full(rule), *kept, tuple(unseen),
                     )
                 )  # fmt: skip
         for rule in registry.fan_outs:
@@ -135,7 +140,19 @@ def table(found: Sequence[Effective]) -> str:
         )
         for e in found
     ]  # fmt: skip
-    return columns((head, *lines))
+    return "\n".join((columns((head, *lines)), *_blind(found)))
+
+
+def _blind(found: Sequence[Effective]) -> list[str]:
+    """What the limits above do not see, a line for each rule."""
+    by: dict[str, set[str]] = {}
+    for one in found:
+        by.setdefault(one.rule, set()).update(one.uncounted)
+    return [
+        f"Not counted by {rule}, since nobody has declared what it costs: {', '.join(sorted(names))}. See `loops check`."
+        for rule, names in by.items()
+        if names
+    ]
 
 
 def _whose(rule: AnyRule) -> str:

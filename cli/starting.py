@@ -53,6 +53,11 @@ def texts_of(start: Start, names: Names) -> dict[str, str]:
     return texts
 
 
+def first_prices() -> str:
+    """The prices.yaml of a registry that is not there yet."""
+    return _filled("prices.yaml", {})
+
+
 def first_organisation() -> str:
     """A small org.yaml that every start is valid with."""
     return _filled("org.yaml", {"model": FIRST_MODEL})

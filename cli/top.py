@@ -14,7 +14,15 @@ from cli.waits import wait_lines, waits_json
 from cli.words import columns, now_ms, one_line, stamp
 from governance.errors import StoreError
 from governance.memory import Store
-from governance.meter import WHOSE, Figures, Reading, Whose, budget_cells, budget_json
+from governance.meter import (
+    WHOSE,
+    Figures,
+    Reading,
+    Whose,
+    budget_cells,
+    budget_json,
+    together,
+)
 from governance.parts import Json, usd
 from governance.records import Budget
 
@@ -184,7 +192,7 @@ def _table(reading: Reading, whose: Whose, rows: int) -> str:
     named = [(name, figures) for name, figures in reading.by(whose) if name]
     lines = [_cells(one_line(name, NAME), figures) for name, figures in named[:rows]]
     if len(named) > rows:
-        rest = sum((figures for _, figures in named[rows:]), Figures())
+        rest = together(figures for _, figures in named[rows:])
         lines.append(_cells(f"({len(named) - rows:,} more)", rest))
     return columns([(whose.upper(), *_HEAD[1:]), *lines, _cells("all", reading.total)])
 

@@ -8,8 +8,9 @@ import click
 from cli.fanouts import fan_out_json
 from cli.pick import pick_owner
 from cli.source import json_option
+from cli.spent import Spent
 from cli.store import open_cli_store
-from cli.tree import ItemTrace, Lane, changes_in, lanes_of
+from cli.tree import ItemTrace, Lane, changes_in, lanes_of, spent_in
 from cli.treelines import item_lines, run_lines
 from cli.words import columns, now_ms, stamp
 from governance.fanout import FanOut
@@ -45,7 +46,8 @@ def trace(owner: str, as_json: bool) -> None:
     fan_out = asyncio.run(store.fan_out(run.run)) if run else None
     if as_json:
         told = [item.as_json() for item in items]
-        shown = _run_json(run, lanes, told, fan_out) if run else told[0]
+        every = spent_in(lanes, items)
+        shown = _run_json(run, lanes, every, told, fan_out) if run else told[0]
         click.echo(json.dumps(shown, indent=2))
         return
     head = ("WHAT", "STATUS", "SECONDS", "TOKENS", "COST", "NOTE")
@@ -82,7 +84,7 @@ async def _item(store: Store, item: ItemRow) -> ItemTrace:
 
 
 def _run_json(
-    run: RunRow, lanes: tuple[Lane, ...], items: list[Json], fan_out: FanOut | None
+    run: RunRow, lanes: tuple[Lane, ...], every: Spent, items: list[Json], fan_out: FanOut | None
 ) -> Json:
     return {
         "run": run.run,
@@ -95,6 +97,7 @@ def _run_json(
         "stop": vars(run.stop) if run.stop else None,
         "summary": run.summary,
         "fan_out": fan_out_json(fan_out) if fan_out else None,
+        **every.as_json(),
         "lanes": [lane.as_json() for lane in lanes],
         "items": items,
     }

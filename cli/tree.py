@@ -137,6 +137,11 @@ def rows_of(lanes: Iterable[Lane]) -> list[LedgerRow]:
     return found
 
 
+def spent_in(lanes: Iterable[Lane], items: Iterable[ItemTrace]) -> Spent:
+    """What a run cost so far: these lanes of its own, and its items."""
+    return spent([*rows_of(lanes), *(row for item in items for row in rows_of(item.lanes))])
+
+
 def _nested(lanes: list[Lane]) -> tuple[Lane, ...]:
     top: list[Lane] = []
     for lane in lanes:

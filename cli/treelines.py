@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from cli.cards import answer_of
 from cli.fanouts import said_of
-from cli.spent import Spent, spent
-from cli.tree import Effect, ItemTrace, Lane, rows_of, seconds
+from cli.spent import Spent
+from cli.tree import Effect, ItemTrace, Lane, seconds, spent_in
 from cli.words import money, one_line
-from governance.effects import Stop
+from governance.effects import NO_PRICE, Stop
 from governance.fanout import FanOut
 from governance.records import Card, LedgerRow, RunRow
 
@@ -23,11 +23,10 @@ def run_lines(
     fan_out: FanOut | None,
 ) -> list[Line]:  # fmt: skip
     """A run with all its items."""
-    every = [*rows_of(lanes), *(row for item in items for row in rows_of(item.lanes))]
     what = f"run {run.run} {run.loop}, slot {one_line(run.slot)}"
     took = (run.closed_at or now) - run.opened_at
     note = _stop(run.stop) or one_line(run.summary or "", NOTE)
-    lines = [_total(what, run.status, took, spent(every), note)]
+    lines = [_total(what, run.status, took, spent_in(lanes, items), note)]
     for lane in lanes:
         lines += _lane(lane, 1)
     if fan_out is not None:
@@ -100,7 +99,7 @@ def _try(what: str, row: LedgerRow) -> Line:
 def _cost(row: LedgerRow) -> str:
     if row.cost is not None:
         return money(row.cost)
-    if row.cost_status in ("unpriced", "undeclared"):
+    if row.cost_status in NO_PRICE:
         return row.cost_status
     return "-" if row.status == "open" else "unknown"
 

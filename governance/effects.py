@@ -189,6 +189,8 @@ Admission = Admitted | Recorded | Refused | InDoubt | Early
 
 CostStatus = Literal["priced", "unpriced", "undeclared", "free"]
 """`unpriced`: a model without a price. `undeclared`: a tool or a sandbox whose price nobody has said."""
+NO_PRICE: tuple[CostStatus, ...] = ("unpriced", "undeclared")
+"""What was settled so has no cost: unknown, and not 0."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from governance.problems import (
 from governance.registry import SCHEMA_FILE, Examined, Registry, Texts
 from governance.resolve import Known, doubts, unresolved
 from governance.skills import Skill, read_skill
+from governance.undeclared import unseen_by_loop, unseen_by_rules
 
 _LOOP = re.compile(r"loops/([^/]+)\.yaml")
 _INSTRUCTIONS = re.compile(r"instructions/([a-z0-9][a-z0-9._-]*)/(v[1-9][0-9]{0,3})\.md")
@@ -74,7 +75,7 @@ class _Examination:
         # Folders, not whole skills: a broken skill is one problem, not one more for everybody who names it.
         known = organisation and Known(
             organisation, self.instructions, self.folders,
-            lambda model: contract.prices(model) or priced(model),
+            lambda model: contract.prices(model) or priced(model), bool(contract.sandbox),
         )  # fmt: skip
         for path, text in self.texts.files.items():
             if match := _LOOP.fullmatch(path):
@@ -116,6 +117,8 @@ class _Examination:
             whose = tuple(self.loops.values()), known.organisation, known.priced
             unfit = (*unfit_rules(found.budgets, *whose), *unfit_fan_outs(found.fan_outs, *whose))
             self.found.problems += placed(document.lines, file, unfit)
+            unseen = unseen_by_rules(found.budgets, whose[0], known.organisation, boxes=known.boxes)
+            self.found.warnings += placed(document.lines, file, unseen)
         return found
 
     def _contract(self, priced: Callable[[str], bool], ids: Iterable[str]) -> Contract:
@@ -196,6 +199,9 @@ class _Examination:
                 ((*above, "name"), f"{loop.name!r} is not the file's name, {shown(stem)}")
             )
         self.found.problems += placed(document.lines, file, findings)
-        doubtful = ((above + path, said) for path, said in doubts(loop, known.organisation))
+        unseen = unseen_by_loop(loop, known.organisation, boxes=known.boxes)
+        doubtful = (
+            (above + path, said) for path, said in (*doubts(loop, known.organisation), *unseen)
+        )
         self.found.warnings += placed(document.lines, file, doubtful)
         self.loops[loop.name] = loop

@@ -33,7 +33,7 @@ class Figures:
     """pico-USD that calls under way may cost at most."""
     tries: int = 0
     unpriced: int = 0
-    """Tries settled without a price: not among `settled`, and not free."""
+    """Tries settled without a price, a model's or a tool's: not among `settled`, and not free."""
     under_way: int = 0
     per_minute: int = 0
     """pico-USD settled in the last minute."""
@@ -59,12 +59,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Leaf:
-    """What one agent of a run spent on one model; `model` is empty for tools and commands."""
+    """What one agent of a loop spent on one model; `model` is empty for tools and commands."""
 
     loop: str
     user: str
     team: str
-    run: str
     agent: str
     model: str
     figures: Figures
@@ -82,14 +81,24 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class RunSum:
+    """What one run spent, all its agents together."""
+
+    run: str
+    loop: str
+    figures: Figures
+
+
+@dataclass(frozen=True)
 class Reading:
-    """The meter at one moment."""
+    """The meter at one moment. The same money stands in `leaves` and once more in `runs`."""
 
     at: int
     """When the store was asked, Unix milliseconds; everything committed before is in it."""
     since: int
-    """The moment that `settled` and `unknown` count from: a UTC midnight, or when the run began."""
+    """The moment that `settled` and `unknown` count from: calls that began at a UTC midnight or later, or with the run."""
     leaves: tuple[Leaf, ...]
+    runs: tuple[RunSum, ...]
     budgets: tuple[Budget, ...]
     """Of open runs, and of rules what was drawn on in the windows of now."""
     open_runs: tuple[str, ...] = ()
@@ -98,24 +107,28 @@ class Reading:
 
     def by(self, whose: Whose) -> tuple[tuple[str, Figures], ...]:
         """Every principal of that kind, the dearest first; each way of looking at it adds up to the same."""
-        found = _added((leaf.name(whose), leaf.figures) for leaf in self.leaves)
+        if whose == "run":
+            found = {one.run: one.figures for one in self.runs}
+        else:
+            found = added((leaf.name(whose), leaf.figures) for leaf in self.leaves)
         return tuple(sorted(found.items(), key=lambda f: (-_weight(f[1]), f[0])))
 
     @property
     def total(self) -> Figures:
         """Of the whole organisation."""
-        return _added(("", leaf.figures) for leaf in self.leaves).get("", Figures())
+        return together(leaf.figures for leaf in self.leaves)
 
-    def of(self, *, loop: str | None = None, run: str | None = None) -> "Reading":
-        """What of it is a loop's or a run's, with the budgets of its own runs; the window of a run's is the run."""
-        leaves = tuple(
-            leaf for leaf in self.leaves if loop in (None, leaf.loop) and run in (None, leaf.run)
+    def of(self, loop: str) -> "Reading":
+        """What of it is a loop's, with the budgets of its own runs; the window of a run's is the run."""
+        leaves = tuple(leaf for leaf in self.leaves if leaf.loop == loop)
+        runs = tuple(one for one in self.runs if one.loop == loop)
+        names = {one.run for one in runs}
+        budgets = tuple(b for b in self.budgets if b.window in names)
+        open_runs = tuple(r for r in self.open_runs if r in names)
+        waiting = tuple(item for item in self.waiting if item.loop == loop)
+        return replace(
+            self, leaves=leaves, runs=runs, budgets=budgets, open_runs=open_runs, waiting=waiting
         )
-        runs = {leaf.run for leaf in leaves} | ({run} if run else set())
-        budgets = tuple(b for b in self.budgets if b.window in runs)
-        open_runs = tuple(r for r in self.open_runs if r in runs)
-        waiting = tuple(i for i in self.waiting if loop in (None, i.loop) and run in (None, i.run))
-        return replace(self, leaves=leaves, budgets=budgets, open_runs=open_runs, waiting=waiting)
 
 
 def _weight(figures: Figures) -> int:
@@ -140,21 +153,15 @@ def budget_cells(budget: Budget) -> tuple[str, ...]:
     return (named(budget.budget), budget.window, *(amount(value, unit) for value in amounts))
 
 
-def merged(leaves: Iterable[Leaf]) -> tuple[Leaf, ...]:
-    """Leaves of the same principals as one."""
-    found = _added(
-        ((leaf.loop, leaf.user, leaf.team, leaf.run, leaf.agent, leaf.model), leaf.figures)
-        for leaf in leaves
-    )
-    return tuple(Leaf(*whose, figures) for whose, figures in found.items())
+def together(parts: Iterable[Figures]) -> Figures:
+    """All of them added up."""
+    return Figures(*map(sum, zip(*(one.counts for one in parts), strict=True)))
 
 
-def _added(parts: Iterable[tuple[K, Figures]]) -> dict[K, Figures]:
-    """By key; in lists of numbers, since a month has a hundred thousand leaves."""
-    sums: dict[K, list[int]] = {}
+def added(parts: Iterable[tuple[K, Figures]]) -> dict[K, Figures]:
+    """The figures of each key together."""
+    found: dict[K, Figures] = {}
     for key, figures in parts:
-        into = sums.setdefault(key, [0] * 7)
-        for nth, count in enumerate(figures.counts):
-            if count:
-                into[nth] += count
-    return {key: Figures(*counts) for key, counts in sums.items()}
+        # Most keys come once: a month has tens of thousands of runs.
+        found[key] = found[key] + figures if key in found else figures
+    return found

@@ -23,6 +23,8 @@ class Known:
     skills: Collection[str]
     priced: Callable[[str], bool]
     """Whether the public price list knows a model, by the provider's id."""
+    boxes: bool
+    """Whether somebody has declared what a sandbox costs."""
 
 
 def plain(ref: str) -> str:

@@ -56,6 +56,7 @@ def _line(row: Mapping[str, Any], name: str) -> dict[str, str]:
         "cost USD": "unknown" if amount is None else money(amount),
         "model calls": f"{row['model_calls']:,}",
         "unpriced": f"{row['unpriced_calls']:,}",
+        "undeclared": f"{row['undeclared_calls']:,}",
         "unknown": f"{row['unknown_calls']:,}",
         "accepted": f"{row['accepted']:,}",
         "USD per accepted": "none" if each is None else money(shared(each)),

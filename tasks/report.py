@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from governance.approvals import inline
-from governance.effects import BY_PEOPLE, Evidence, Stop
+from governance.effects import BY_PEOPLE, NO_PRICE, Evidence, Stop
 from governance.parts import Json, usd
 from governance.statepage import outcome_of
 from tasks.breaker import weigh
@@ -83,7 +83,7 @@ async def _artifact(job: Job, headline: str, outcome: Json) -> None:
     store = job.world.store
     rows = await (store.ledger(item=job.owner) if job.item else store.ledger(run=job.run))
     paid = sum(r.cost or 0 for r in rows)
-    unpriced = sum(r.cost_status in ("unpriced", "undeclared") for r in rows)
+    unpriced = sum(r.cost_status in NO_PRICE for r in rows)
     lines = [
         f"## {inline(job.loop.name)}",
         inline(headline),

@@ -1,11 +1,12 @@
 """What was settled by whom, and what is under way, without a scan of the ledger?
 
-Each settling adds to one row of the meter: the day, the run, the agent and the model. What is under way stands in the
-index of open tries; the last minute at the end of the order of settling. A meter is read on one snapshot.
+Each settling adds to one row of the meter: the UTC day on which the call began, as reports and bills count it, the run,
+the agent and the model. What is under way stands in the index of open tries; the last minute at the end of the order of
+settling. A meter is read on one snapshot, and the database adds a month up.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from drivers.store import rows
 from drivers.store.reading import waiting
@@ -13,7 +14,8 @@ from drivers.store.spending import rules
 from drivers.store.sql import Row, Sql
 from governance.budgets import BudgetRule
 from governance.draws import BEHIND_SLICES, RULE, period
-from governance.meter import RATE_MS, Figures, Leaf, Reading, merged
+from governance.effects import NO_PRICE
+from governance.meter import RATE_MS, Figures, Leaf, Reading, RunSum, added
 from governance.parts import DAY_MS
 from governance.records import Budget
 
@@ -22,6 +24,7 @@ NEWEST = 5_000
 _OF_A_MODEL = '"gen_ai.request.model"'
 """What only a model call notes of itself, as it stands in the attributes of its try."""
 _UNITS = ("usd", "tokens", "steps")
+_SUMS = "sum(tries) AS tries, sum(cost) AS cost, sum(unknown) AS unknown, sum(unpriced) AS unpriced"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,6 @@ class Ended:
     """How a try stands from now on."""
 
     status: str
-    at: int
     cost: int | None
     cost_status: str
 
@@ -37,8 +39,7 @@ class Ended:
 def count(sql: Sql, row: Row, end: Ended) -> None:
     """Add a try as it ended; one that was settled before, as unknown say, first leaves the meter as it was."""
     if row["seq"] is not None:
-        before = Ended(row["status"], row["ended_at"], row["cost"], row["cost_status"])
-        _add(sql, row, before, -1)
+        _add(sql, row, Ended(row["status"], row["cost"], row["cost_status"]), -1)
     _add(sql, row, end, 1)
 
 
@@ -49,10 +50,11 @@ def _add(sql: Sql, row: Row, end: Ended, sign: int) -> None:
         " ON CONFLICT (day, run, agent, model) DO UPDATE SET tries = meter.tries + :tries,"
         " cost = meter.cost + :cost, unknown = meter.unknown + :unknown,"
         " unpriced = meter.unpriced + :unpriced",
-        day=end.at // DAY_MS, run=row["run"], agent=row["agent"], model=_model(row), loop=row["loop"],
-        user=row["loop_owner"], team=row["team"], tries=sign, cost=sign * (end.cost or 0),
+        day=row["started_at"] // DAY_MS, run=row["run"], agent=row["agent"], model=_model(row),
+        loop=row["loop"], user=row["loop_owner"], team=row["team"], tries=sign,
+        cost=sign * (end.cost or 0),
         unknown=sign * (row["reserved"] if end.status == "unknown" else 0),
-        unpriced=sign * (end.cost_status == "unpriced"),
+        unpriced=sign * (end.cost_status in NO_PRICE),
     )  # fmt: skip
 
 
@@ -61,14 +63,26 @@ def _model(row: Row) -> str:
 
 
 def reading(sql: Sql, *, days: int = 1, now: int) -> Reading:
-    """The meter over today and `days` - 1 UTC days before."""
+    """The meter over calls that began today or on the `days` - 1 UTC days before."""
     first = now // DAY_MS - days + 1
-    settled = sql.all("SELECT * FROM meter WHERE day >= :first", first=first)
+    by_agent = sql.all(
+        f"SELECT loop, loop_owner, team, agent, model, {_SUMS} FROM meter WHERE day >= :first"
+        " GROUP BY loop, loop_owner, team, agent, model",
+        first=first,
+    )  # fmt: skip
+    # In the order of the key: a month of runs needs no sorting then.
+    by_run = sql.all(
+        f"SELECT day, run, min(loop) AS loop, '' AS model, {_SUMS} FROM meter WHERE day >= :first"
+        " GROUP BY day, run",
+        first=first,
+    )  # fmt: skip
     runs = sql.all("SELECT run FROM runs WHERE status = 'open' ORDER BY opened_at, run")
     budgets = (*_of_rules(sql, now), *_of_open_runs(sql))
-    leaves = merged((*_settled(settled), *_under_way(sql), *_last_minute(sql, now)))
-    open_runs = tuple(row["run"] for row in runs)
-    return Reading(now, first * DAY_MS, leaves, budgets, open_runs, waiting(sql))
+    found = _reading(
+        now, first * DAY_MS, _settled(by_agent), _settled(by_run),
+        (*_under_way(sql), *_last_minute(sql, now)), budgets, tuple(row["run"] for row in runs),
+    )  # fmt: skip
+    return replace(found, waiting=waiting(sql))
 
 
 def run_reading(sql: Sql, run: str, *, now: int) -> Reading | None:
@@ -76,7 +90,7 @@ def run_reading(sql: Sql, run: str, *, now: int) -> Reading | None:
     row = sql.one("SELECT opened_at, status FROM runs WHERE run = :run", run=run)
     if row is None:
         return None
-    settled = sql.all("SELECT * FROM meter WHERE run = :run", run=run)
+    settled = _settled(sql.all("SELECT * FROM meter WHERE run = :run", run=run))
     budgets = [
         sql.one(
             "SELECT * FROM budgets WHERE budget = :budget AND period = :run",
@@ -84,43 +98,53 @@ def run_reading(sql: Sql, run: str, *, now: int) -> Reading | None:
         )
         for unit in _UNITS
     ]  # fmt: skip
-    leaves = merged((*_settled(settled), *_under_way(sql), *_last_minute(sql, now)))
+    live = [r for r in (*_under_way(sql), *_last_minute(sql, now)) if r[0]["run"] == run]
     capped = tuple(rows.budget(budget) for budget in budgets if budget is not None)
-    whole = Reading(
-        now, row["opened_at"], leaves, capped, (run,) if row["status"] == "open" else ()
+    open_runs = (run,) if row["status"] == "open" else ()
+    return _reading(now, row["opened_at"], settled, settled, live, capped, open_runs)
+
+
+Counted = Iterable[tuple[Row, str, Figures]]
+"""Rows that say whose it is, the model, and what it comes to."""
+
+
+def _reading(
+    now: int, since: int, by_agent: Counted, by_run: Counted, live: Counted,
+    budgets: tuple[Budget, ...], open_runs: tuple[str, ...],
+) -> Reading:  # fmt: skip
+    """`live` is what is of now: it goes to its agent and to its run."""
+    agents = added(
+        ((r["loop"], r["loop_owner"], r["team"], r["agent"], model), figures)
+        for r, model, figures in (*by_agent, *live)
     )
-    return whole.of(run=run)
+    runs = added(((r["run"], r["loop"]), figures) for r, _, figures in (*by_run, *live))
+    return Reading(
+        now, since,
+        tuple(Leaf(*whose, figures) for whose, figures in agents.items()),
+        tuple(RunSum(*whose, figures) for whose, figures in runs.items()),
+        budgets, open_runs,
+    )  # fmt: skip
 
 
-def _settled(found: Sequence[Row]) -> list[Leaf]:
+def _settled(found: Sequence[Row]) -> list[tuple[Row, str, Figures]]:
     return [
-        _leaf(
-            r,
-            r["model"],
-            Figures(r["cost"], r["unknown"], tries=r["tries"], unpriced=r["unpriced"]),
-        )
+        (r, r["model"], Figures(r["cost"], r["unknown"], tries=r["tries"], unpriced=r["unpriced"]))
         for r in found
     ]
 
 
-def _under_way(sql: Sql) -> list[Leaf]:
+def _under_way(sql: Sql) -> list[tuple[Row, str, Figures]]:
     open_tries = sql.all("SELECT * FROM ledger WHERE status = 'open' ORDER BY lease")
-    return [_leaf(r, _model(r), Figures(held=r["reserved"], under_way=1)) for r in open_tries]
+    return [(r, _model(r), Figures(held=r["reserved"], under_way=1)) for r in open_tries]
 
 
-def _last_minute(sql: Sql, now: int) -> list[Leaf]:
+def _last_minute(sql: Sql, now: int) -> list[tuple[Row, str, Figures]]:
     found = sql.all(
         "SELECT * FROM ledger WHERE seq > (SELECT value FROM counters WHERE name = 'settled') - :newest"
         " AND ended_at > :since AND cost > 0",
         newest=NEWEST, since=now - RATE_MS,
     )  # fmt: skip
-    return [_leaf(r, _model(r), Figures(per_minute=r["cost"])) for r in found]
-
-
-def _leaf(row: Row, model: str, figures: Figures) -> Leaf:
-    return Leaf(
-        row["loop"], row["loop_owner"], row["team"], row["run"], row["agent"], model, figures
-    )
+    return [(r, _model(r), Figures(per_minute=r["cost"])) for r in found]
 
 
 def _of_rules(sql: Sql, now: int) -> tuple[Budget, ...]:

@@ -194,6 +194,22 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX items_waits ON items (item) WHERE waits IS NOT NULL",
         ),
     ),
+    Migration(
+        "0016-meter-by-the-day-of-the-call",
+        (
+            # It was by the day of the settling, and knew only models as unpriced. What a model call notes of itself
+            # says which rows are of one.
+            "DELETE FROM meter",
+            "INSERT INTO meter (day, run, agent, model, loop, loop_owner, team, tries, cost, unknown, unpriced)"
+            " SELECT started_at / 86400000, run, agent, CASE WHEN attributes LIKE '%\"gen_ai.request.model\"%'"
+            " THEN name ELSE '' END, min(loop), min(loop_owner), min(team), count(*), coalesce(sum(cost), 0),"
+            " sum(CASE WHEN status = 'unknown' THEN reserved ELSE 0 END),"
+            " sum(CASE WHEN cost_status IN ('unpriced', 'undeclared') THEN 1 ELSE 0 END)"
+            " FROM ledger WHERE ended_at IS NOT NULL"
+            " GROUP BY started_at / 86400000, run, agent, CASE WHEN attributes LIKE"
+            " '%\"gen_ai.request.model\"%' THEN name ELSE '' END",
+        ),
+    ),
 )
 
 

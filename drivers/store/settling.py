@@ -19,16 +19,20 @@ from governance.parts import Json
 
 
 def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: Body) -> Done:
-    """T5: money, ledger, and the journal if nobody was first; settling a settled try changes nothing."""
+    """T5: money, ledger, and the journal if nobody was first; settling a settled try changes no money.
+
+    A try that a bill has settled meanwhile still brings its answer, and its figures stay the bill's.
+    """
     row = _try_of(sql, place, attempt)
-    first: Done | None = None
-    if row["status"] not in ("done", "late"):
+    kept = Result(
+        result, settlement.head, settlement.labels, settlement.tree, settlement.state,
+        settlement.evidence,
+    )  # fmt: skip
+    settled = row["status"] in ("done", "late")
+    if not settled:
         money.settle(sql, place.key, attempt, settlement.paid, now=settlement.now)
-        kept = Result(
-            result, settlement.head, settlement.labels, settlement.tree, settlement.state,
-            settlement.evidence,
-        )  # fmt: skip
-        first = note_done(sql, place, kept, now=settlement.now)
+    first = note_done(sql, place, kept, now=settlement.now)
+    if not settled:
         end = End(
             status="done" if first else "late", now=settlement.now, error=settlement.error,
             attributes=settlement.attributes, usage=settlement.usage, cost=settlement.cost,
@@ -36,9 +40,9 @@ def done(sql: Sql, place: Place, attempt: int, settlement: Settlement, result: B
             response_model=settlement.response_model, list_cost=settlement.list_cost,
         )  # fmt: skip
         close_try(sql, row, end)
-        if row["status"] == "unknown":
-            why = f"try {attempt:,} did happen and has reported its result"
-            settle_doubt(sql, place.key, "happened", why, now=settlement.now)
+    if row["status"] == "unknown":
+        why = f"try {attempt:,} did happen and has reported its result"
+        settle_doubt(sql, place.key, "happened", why, now=settlement.now)
     return first or done_row(sql, place.key)
 
 

@@ -87,7 +87,7 @@ def close_try(sql: Sql, row: Row, end: End) -> None:
         list_cost=end.list_cost, price=canonical(end.price or json.loads(row["price"])), model=end.response_model,
         key=row["key"], attempt=row["attempt"],
     )  # fmt: skip
-    meter.count(sql, row, meter.Ended(end.status, end.now, end.cost, end.cost_status))
+    meter.count(sql, row, meter.Ended(end.status, end.cost, end.cost_status))
     if end.cost:
         thresholds.paid(sql, row["run"], row["loop"], now=end.now)
 

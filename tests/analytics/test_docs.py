@@ -52,7 +52,7 @@ def test_the_command_prints_what_the_page_shows(told: Told):
 
 def test_the_tables_the_page_names_are_there_with_their_questions():
     named = re.findall(r"^\| `(\w+)` \|.*\| (.*\?) \|$", PAGE, re.MULTILINE)
-    assert len(named) == 5
+    assert len(named) == 6
     for name, question in named:
         assert name in models(), name
         if name.startswith(("cost", "cache")):

@@ -58,7 +58,12 @@ def test_unpriced_and_unknown_calls_stand_beside_every_total(told: Told, by: Dim
 def test_each_row_is_the_ledgers_own_sum(told: Told):
     keys = {
         "loop": lambda r: r.principal.loop,
+        "team": lambda r: r.principal.team,
+        "user": lambda r: r.principal.owner,
         "role": lambda r: r.principal.role,
+        "agent": lambda r: f"{r.principal.loop}/{r.principal.agent}",
+        "run": lambda r: r.place.run,
+        "call": lambda r: r.key + (f" try {r.attempt}" if r.attempt > 1 else ""),
         "model": lambda r: r.name if r.kind == "model" else None,
         "item": lambda r: r.place.owner if r.place.owner != r.place.run else None,
     }

@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from cli.apply import Planned, differing
+from cli.rules import effective, table
 from cli.watches import OWNER, watches
 from governance.parts import Json
 from tests.cli.filled import ROOT
 from tests.cli.prefect_server import PASSWORD, Server, serving
+from tests.governance.registry_texts import examined
 
 NAME = "looprail: a process fell silent"
 
@@ -71,6 +73,19 @@ def test_whatever_state_a_run_of_ours_ends_in_it_has_not_fallen_silent() -> None
     assert wanted["trigger"]["expect"] == ["prefect.flow-run.*"]
     assert wanted["trigger"]["within"] >= 60
     assert wanted["actions"][0]["force"] is False
+
+
+def test_a_plan_says_which_calls_a_limit_on_usd_does_not_count() -> None:
+    rules = "budgets: [{name: day, usd: 5, per: day}, {name: calls, calls: 9, per: day}]\n"
+    registry = examined(budgets=rules).registry
+    assert registry is not None
+    found = effective(registry, (), ())
+    assert {e.rule: e.as_json()["uncounted"] for e in found} == {
+        "day": ["ci", "github", "sandbox"], "calls": [],
+    }  # fmt: skip
+    assert table(found).endswith(
+        "\nNot counted by day, since nobody has declared what it costs: ci, github, sandbox. See `loops check`."
+    )
 
 
 @pytest.fixture(scope="module")

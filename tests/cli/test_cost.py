@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cli.cost
+from analytics.cost import DIMENSIONS
 from cli.main import cli as loops
 from drivers.store import store_at
 from governance.errors import StoreError
@@ -34,7 +35,7 @@ def cost(*args: str) -> Result:
     return CliRunner().invoke(loops, ["cost", *args], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("by", ["loop", "role", "model", "item", "day"])
+@pytest.mark.parametrize("by", DIMENSIONS)
 def test_rows_and_total_are_the_ledgers_in_json_and_csv(ledger: tuple[LedgerRow, ...], by: str):
     exact = usd(sum(row.cost or 0 for row in ledger))
     told = json.loads(cost("--by", by, "--json").stdout)

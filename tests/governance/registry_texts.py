@@ -64,9 +64,9 @@ FILES = {
 
 
 def examined(priced: bool = True, **changed: str) -> Examined:
-    """The examination of these files, where `loop=`, `org=` or `skill=` may replace one, and `budgets=` adds one."""
+    """The examination of these files, where `loop=`, `org=` or `skill=` may replace one, and `budgets=` and `prices=` add one."""
     names = {"org": "org.yaml", "loop": "loops/fix.yaml", "skill": "skills/runbook/v2/SKILL.md"}
-    names["budgets"] = "budgets.yaml"
+    names |= {"budgets": "budgets.yaml", "prices": "prices.yaml"}
     files = FILES | {names[name]: text for name, text in changed.items()}
     return examine(Texts(files), priced=lambda _: priced)
 

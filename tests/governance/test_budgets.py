@@ -1,5 +1,6 @@
 """What may budgets.yaml say, and which budgets does a call draw on?"""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ from governance.charges import Amounts
 from governance.draws import SLICES, Drawing, begins, draws, period
 from governance.effects import Principal
 from governance.parts import PICO
-from tests.governance.registry_texts import examined, said
+from tests.governance.registry_texts import LOOP, ORG, examined, said
 
 MAKER = Principal("night-fix", "noor@northwind.example", "platform", "fixer", "maker")
 CALL = Drawing("r1", MAKER, "model", "claude-opus-4-8")
@@ -164,3 +165,36 @@ def test_what_rolls_is_waited_for_and_a_day_or_month_only_where_the_rule_says_so
     told: dict[str, str], waits: bool
 ) -> None:
     assert rule(**told).waits == waits
+
+
+RATE = "sandbox:\n  - {starts: 2020-01-01, vcpu_second_usd: 0, gib_second_usd: 0}\n"
+CAPPED = LOOP.replace(
+    "max_tokens_per_run: 1_500_000", "max_tokens_per_run: 9\n  max_cost_usd_per_run: 5"
+)
+DECLARED = re.sub(r"(read_only: true|external: false)\}", r"\1, price_usd: 0}", ORG)
+
+
+def warned(rules: str, **changed: str) -> list[str]:
+    return [str(w) for w in examined(budgets=HEAD + rules, **changed).warnings]
+
+
+def test_a_limit_on_usd_that_does_not_see_a_connector_or_a_box_is_a_warning_for_each():
+    rules = "  - {name: a, usd: 5, per: day}\n  - {name: b, tokens: 5, per: day}\n"
+    about = "registry/budgets.yaml:2: budgets[0].usd: does not count "
+    assert warned(rules) == [
+        f"{about}calls of 'ci' whose price nobody has declared (list_failures); give each its price_usd in org.yaml, "
+        "0 where it costs nothing",
+        f"{about}calls of 'github' whose price nobody has declared (add_comment, list_issues, merge_pull_request); give "
+        "each its price_usd in org.yaml, 0 where it costs nothing",
+        f"{about}commands in a sandbox, since nobody has declared what one costs; say so below sandbox in prices.yaml, "
+        "with rates of 0 where it costs nothing",
+    ]  # fmt: skip
+    of_the_loop = [str(w) for w in examined(loop=CAPPED).warnings]
+    assert [w.split(": ")[1] for w in of_the_loop] == ["harness.max_cost_usd_per_run"] * 3
+
+
+def test_what_is_declared_is_counted_an_explicit_zero_too_and_nothing_is_warned_of():
+    rules = "  - {name: a, usd: 5, per: day}\n"
+    assert warned(rules, org=DECLARED, loop=CAPPED, prices=RATE) == []
+    only = "  - {name: a, usd: 5, per: day, model: son*}\n"
+    assert warned(only) == [], "a rule about models alone sees all that it limits"

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -29,9 +29,12 @@ from governance.records import Budget, Finding, LedgerRow
 from tests.money.callers import LEASE_MS, LOOP, now_ms
 from tests.money.calls import Call, draw
 from tests.money.crowd import Crowd
+from tests.money.watching import Passed, Watch, watching
 
 CALLERS, PROCESSES, CALLS, MONEY_FOR = 50, 4, 400, 100
 LOOK_S, SWEEP_S = 0.003, 0.1
+TOP_S = 5
+"""How far `loops top` may be behind."""
 ACT = "tests.money.callers:act"
 
 
@@ -53,6 +56,8 @@ class Seen:
     rows: tuple[LedgerRow, ...]
     killed: int
     seconds: float
+    passed: Passed
+    """When settled came to how much."""
 
     @property
     def counted(self) -> Counter[str]:
@@ -143,6 +148,7 @@ class Round:
     highest: int = 0
     looks: int = 0
     killed: int = 0
+    passed: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
     @property
     def run(self) -> str:
@@ -209,8 +215,14 @@ class Round:
                 assert code == 0, f"callers of round {self.seed} ended with {code}"
 
     async def _look(self) -> None:
+        before, settled = time.monotonic(), 0
         while True:
+            began = time.monotonic()
             budget = await self.budget()
+            if budget.spent > settled:
+                # At some moment since the look before; the earliest is held against whoever shows less.
+                self.passed.append((before, budget.spent))
+            before, settled = began, budget.spent
             self.highest = max(self.highest, budget.held + budget.spent + budget.unknown)
             self.looks += 1
             await asyncio.sleep(LOOK_S)
@@ -221,8 +233,11 @@ class Round:
             await self.stage.store.sweep(now_ms())
 
     async def _kill_one(self) -> None:
+        """While money is held: a process that has not asked for any yet leaves nothing behind."""
         random = Random(self.seed)
-        await asyncio.sleep(random.uniform(0.05, 0.5))
+        while self.highest == 0:
+            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(random.uniform(0, 0.4))
         if self.going:
             os.kill(random.choice(list(self.going)), signal.SIGKILL)
             self.killed += 1
@@ -245,7 +260,7 @@ class Round:
         return Seen(
             self.calls, self.cap, self._outcomes(), self.highest, self.looks, bill["pico"],
             bill["charges"], await self.budget(), await self.stage.store.ledger(run=self.run),
-            self.killed, seconds,
+            self.killed, seconds, tuple(self.passed),
         )  # fmt: skip
 
 
@@ -280,18 +295,31 @@ def wrong(seen: Seen) -> list[str]:
     return [promise for promise, kept in promises.items() if not kept]
 
 
-async def _tell(rounds: int, url: str, home: Path) -> None:
-    with stage(url, home) as on:
+async def _tell(rounds: int, url: str, home: Path, *, top: bool) -> None:
+    behind: list[float] = []
+    with stage(url, home) as on, watching(url, on.blobs) if top else nullcontext() as watch:
         told: list[Seen] = []
         broken: list[str] = []
         for seed in range(rounds):
             seen = await on.tell(seed)
             told.append(seen)
             broken += [f"round {seed}: {promise}" for promise in wrong(seen)]
-            print(f"{seed:4} {line(seen)}", flush=True)
+            if watch is not None:
+                behind.append(await far_behind(watch, f"run:r{seed}:usd", seen))
+                broken += [f"round {seed}: loops top was behind"] * (behind[-1] > TOP_S)
+            shown = f" loops top {behind[-1]:.1f} s behind" if behind else ""
+            print(f"{seed:4} {line(seen)}{shown}", flush=True)
     print(f"\n{rounds} rounds: {summary(told)}")
+    if behind:
+        print(f"loops top: {max(behind):.2f} s behind at the worst")
     print("\n".join(broken) or "no promise was broken")
     sys.exit(bool(broken))
+
+
+async def far_behind(watch: Watch, budget: str, seen: Seen) -> float:
+    """By how many seconds at most `loops top` was behind that round's store; it shows all of it by now."""
+    await watch.caught_up(budget, seen.end.spent)
+    return watch.behind(budget, seen.passed)
 
 
 def line(seen: Seen) -> str:
@@ -327,10 +355,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.money.rounds", description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--store", help="a store's URL; a new SQLite file when left out")
+    parser.add_argument(
+        "--top", action="store_true", help="have `loops top` look on, and measure it"
+    )
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="looprail-money-") as home:
         url = told.store or f"sqlite://{home}/store.db"
-        asyncio.run(_tell(told.rounds, url, Path(home)))
+        asyncio.run(_tell(told.rounds, url, Path(home), top=told.top))
 
 
 if __name__ == "__main__":

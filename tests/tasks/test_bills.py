@@ -24,7 +24,7 @@ from drivers.usage_report import AdminApi
 from governance.bill import Billed, Meters, Report, day_of
 from governance.charges import Amounts
 from governance.conversation import Usage
-from governance.effects import NOT_BEFORE
+from governance.effects import NOT_BEFORE, Recorded
 from governance.prices import Book, Contract, cost
 from governance.prices.contract import ModelTerms
 from governance.records import Budget
@@ -278,16 +278,38 @@ async def test_a_call_settled_meanwhile_is_looked_at_again_before_anything_is_re
     assert found.state == "equal"
 
 
-async def test_an_answer_that_comes_after_its_bill_costs_nothing_more(story: Story) -> None:
+async def test_an_answer_that_comes_after_its_bill_is_kept_and_costs_nothing_more(
+    story: Story,
+) -> None:
     await call(story, 0, 10**9, cost=None)
     report = told((MODEL, day_of(now_ms()), Billed(Meters(input=10, output=5))))
     (found,) = await look(story.store, report)
     assert found.resolved_usd == 10 * 3 * 10**6 + 5 * 15 * 10**6
-    after = await money(story.store)
-    with pytest.raises(Exception, match="has no result in the journal"):
-        await story.store.done(story.place(0), 1, settled(usd(7), cost=7))
+    after, rows = await money(story.store), await _rows(story)
+    for text in ("fine", "said twice"):
+        late = settled(usd(7), cost=7, result={"text": text})
+        assert (await story.store.done(story.place(0), 1, late)).result == {"text": "fine"}
     assert await money(story.store) == after
-    assert (await story.admit(0, usd(5), kind="model", name="sonnet")).attempt == 2
+    assert await _rows(story) == rows
+    assert [row.status for row in rows] == ["late"]
+    asked = story.intent(0, usd(5), kind="model", name="sonnet")
+    assert isinstance(await story.store.intend(asked), Recorded), (
+        "it is answered and not asked again"
+    )
+
+
+async def test_an_answer_that_comes_after_its_bill_and_its_repetition_moves_nothing(
+    story: Story,
+) -> None:
+    await call(story, 0, 10**9, cost=None)
+    await call(story, 0, 10**9, cost=10**8)
+    report = told((MODEL, day_of(now_ms()), Billed(Meters(input=20, output=10))))
+    (found,) = await look(story.store, report)
+    assert found.state == "resolved"
+    after, rows = await money(story.store), await _rows(story)
+    late = settled(usd(7), cost=7, result={"text": "another"})
+    assert (await story.store.done(story.place(0), 1, late)).result == {"text": "fine"}
+    assert (await money(story.store), await _rows(story)) == (after, rows)
 
 
 async def test_the_days_due_reach_back_to_the_oldest_unknown_call(story: Story) -> None:

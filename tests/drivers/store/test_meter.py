@@ -2,17 +2,19 @@
 
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import invariant, rule
 
 from governance.budgets import BudgetRule
 from governance.charges import Amounts
-from governance.effects import Settlement
-from governance.meter import WHOSE, Figures
+from governance.effects import CostStatus, Settlement
+from governance.meter import RATE_MS, WHOSE, Figures
 from governance.parts import DAY_MS
 from governance.records import Budget
 from tests.drivers.store.story import RUN, Story, settled, store_in, usd
@@ -40,7 +42,7 @@ class Metered(Money):
             return
         by_hand, kept = Counter[Any](), Counter[Any]()
         for row in self._all("SELECT * FROM ledger WHERE seq IS NOT NULL"):
-            at = (row["ended_at"] // DAY_MS, row["run"], row["agent"])
+            at = (row["started_at"] // DAY_MS, row["run"], row["agent"])
             by_hand[at, "tries"] += 1
             by_hand[at, "cost"] += row["cost"] or 0
             by_hand[at, "unknown"] += row["reserved"] if row["status"] == "unknown" else 0
@@ -112,6 +114,32 @@ async def test_yesterday_is_left_out_unless_it_is_asked_for_and_a_run_is_read_wh
     assert await story.store.run_meter("r9", now=later) is None
 
 
+async def test_a_call_over_midnight_counts_on_the_day_it_began_whatever_becomes_of_it(
+    story: Story,
+) -> None:
+    """As a day's budget, `loops cost` and a bill count it."""
+    for step in range(2):
+        await story.admit(step, most=Amounts(usd=50), now=DAY_MS - 5)
+        await story.store.fail(
+            story.place(step), 1, status="unknown", error="e", attributes={}, now=DAY_MS + 5
+        )  # fmt: skip
+    await story.store.done(story.place(0), 1, settled(cost=9, now=2 * DAY_MS + 5))
+    for days, figures in (
+        (1, Figures()), (2, Figures()), (3, Figures(settled=9, unknown=50, tries=2)),
+    ):  # fmt: skip
+        assert (await story.store.meter(days=days, now=2 * DAY_MS + 9 * RATE_MS)).total == figures
+
+
+@pytest.mark.parametrize("status", ["unpriced", "undeclared"])
+async def test_a_try_without_a_price_is_counted_as_one_and_costs_nothing_we_know(
+    story: Story, status: CostStatus
+) -> None:
+    await story.admit(0)
+    ended = replace(settled(cost=None), cost_status=status)
+    await story.store.done(story.place(0), 1, ended)
+    assert (await story.store.meter(now=4000)).total == Figures(tries=1, unpriced=1)
+
+
 async def test_a_store_of_before_has_its_past_metered_when_it_is_opened(tmp_path: Path) -> None:
     told = Story(store_in(tmp_path))
     await told.open_run()
@@ -134,7 +162,8 @@ async def test_a_store_of_before_has_its_past_metered_when_it_is_opened(tmp_path
         db.execute("DROP INDEX runs_open")
         db.execute("DROP INDEX runs_loop")
         db.execute("ALTER TABLE runs DROP COLUMN spike_at")
-        db.execute("DELETE FROM migrations WHERE name = '0013-meter'")
+        gone = "('0013-meter', '0016-meter-by-the-day-of-the-call')"
+        db.execute(f"DELETE FROM migrations WHERE name IN {gone}")
     db.close()
     again = store_in(tmp_path)
     reading = await again.meter(now=4000)

@@ -83,3 +83,34 @@ async def test_at_three_hundred_thousand_tries_a_reading_takes_no_longer(
         db.execute("UPDATE counters SET value = 300010 WHERE name = 'settled'")
     db.close()
     assert await best() < small + 0.1
+
+
+@pytest.mark.parametrize("home", ["sqlite"], indirect=True)
+async def test_a_month_is_added_up_by_the_database_and_only_runs_come_one_by_one(
+    story: Story, tmp_path: Path
+) -> None:
+    """A row for each run, and one for each agent and model of a loop, however many calls they made on however many days."""
+    days, runs, agents = 30, 200, ("lead", "maker", "checker")
+    with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as db:
+        db.execute("BEGIN")
+        for n in range(runs):
+            for agent in agents:
+                for model in ("claude", ""):
+                    db.execute(
+                        "INSERT INTO meter VALUES (?, ?, ?, ?, 'triage', 'noor', 'platform', 9, 5, 0, 1)",
+                        (n % days, f"r{n}", agent, model),
+                    )
+        db.execute("COMMIT")
+        came: list[int] = []
+
+        class Counted(SqliteSql):
+            def all(self, statement: str, /, **values: Any) -> Any:
+                found = super().all(statement, **values)
+                came.append(len(found))
+                return found
+
+        reading = meter.reading(Counted(db), days=days, now=days * DAY_MS - 1)
+    db.close()
+    assert reading.total.settled == runs * len(agents) * 2 * 5
+    assert len(dict(reading.by("run"))) == runs
+    assert sum(came) <= runs + len(agents) * 2 + 10
