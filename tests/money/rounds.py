@@ -33,6 +33,8 @@ from tests.money.watching import Passed, Watch, watching
 
 CALLERS, PROCESSES, CALLS, MONEY_FOR = 50, 4, 400, 100
 LOOK_S, SWEEP_S = 0.003, 0.1
+KILL_LOOKS = 50
+"""So often is looked for a process that holds money before any is killed."""
 TOP_S = 5
 """How far `loops top` may be behind."""
 ACT = "tests.money.callers:act"
@@ -233,14 +235,28 @@ class Round:
             await self.stage.store.sweep(now_ms())
 
     async def _kill_one(self) -> None:
-        """While money is held: a process that has not asked for any yet leaves nothing behind."""
+        """A process that holds money, where one is found to: the others leave nothing behind."""
         random = Random(self.seed)
         while self.highest == 0:
             await asyncio.sleep(LOOK_S)
         await asyncio.sleep(random.uniform(0, 0.4))
-        if self.going:
-            os.kill(random.choice(list(self.going)), signal.SIGKILL)
+        for _ in range(KILL_LOOKS):
+            if holding := await self._holding():
+                break
+            await asyncio.sleep(LOOK_S)
+        if victims := holding or list(self.going):
+            os.kill(random.choice(victims), signal.SIGKILL)
             self.killed += 1
+
+    async def _holding(self) -> list[int]:
+        """The processes whose calls are under way."""
+        rows = await self.stage.store.ledger(run=self.run)
+        held = {row.place.owner for row in rows if row.status == "open"}
+        return [
+            pid
+            for pid, order in self.going.items()
+            if any(call["item"] in held for calls in order["callers"] for call in calls)
+        ]
 
     async def budget(self) -> Budget:
         """The run's money."""
