@@ -1,7 +1,8 @@
 """Which items that wait for what comes by itself can go on now?
 
-Room in a budget, or the moment that a far side has named. Asked by housekeeping, and when a cap is raised. Whoever waits longest comes first, and what it wants is set aside for
-it, so that no more are woken than there is room for. An item that can go on by any of its waits does.
+Room in a budget, or the moment that a far side has named. Asked by housekeeping, and when a cap is raised. Whoever
+waits longest comes first, and what it wants is set aside for it, so that no more are woken than there is room for. An
+item that can go on by any of its waits does.
 """
 
 from dataclasses import replace
