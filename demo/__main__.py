@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from governance.errors import LoopError
 from governance.records import ItemRow
 
 PATIENCE_S = 24 * 3600.0
+NOTICE_S = 10.0
+"""How long the last notice is waited for."""
 
 
 def main() -> int:
@@ -82,8 +85,8 @@ async def _tell(console: Console, story: Story, auto: bool) -> int:
     for item in items:
         why = f" ({item.stop.reason}: {item.stop.detail})" if item.stop else ""
         story.say(f"{item.finding.title}: [bold]{item.status}[/bold]{why}")
-    for notice in world.receiver.notices:
-        story.say(f"notice: {notice.get('subject')}")
+    for subject in await _noticed(world):
+        story.say(f"notice: {subject}")
     console.print(await story.cost_by_agent(items))
     console.print("Computed, not reconciled with any bill.")
     return 0 if all(_well(i) for i in items) and items else 1
@@ -105,6 +108,16 @@ async def _ask(console: Console, story: Story, waiting: list[ItemRow], auto: boo
             story.say("approved through the API that the UI uses")
     while not auto and all([await _still(story, i) for i in waiting]):
         await asyncio.sleep(1)
+
+
+async def _noticed(world: DemoWorld) -> list[str]:
+    """What people were told, the end of the run with it: that is sent once it has ended."""
+    until = time.monotonic() + NOTICE_S
+    while True:
+        subjects = [str(notice.get("subject")) for notice in world.receiver.notices]
+        if any(s.endswith("is over") for s in subjects) or time.monotonic() > until:
+            return subjects
+        await asyncio.sleep(0.1)
 
 
 async def _still(story: Story, item: ItemRow) -> bool:
