@@ -1,7 +1,8 @@
 """Money for a hundred calls, four hundred asked for by fifty callers at once: who serves how many, and who overshoots?
 
-The callers, their calls and the far side are those of `tests/money`; only what says yes or no differs: our edge and store, a
-plain ledger that reserves the worst case or refuses, and a counter that is checked first and added to afterwards.
+The callers, their calls and the far side are those of `tests/money`; only what says yes or no differs: our edge and
+store, a plain ledger that reserves the worst case or refuses, and a counter that is checked first and added to
+afterwards.
 """
 
 import argparse

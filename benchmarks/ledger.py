@@ -1,8 +1,9 @@
 """What does it cost to put a call on the ledger, beside the bare database doing the same writes?
 
-One call is T4 (reserve, journal, open span) and T5 (settle, journal, close span), each durable when it returns. Each process
-calls as fast as it can, so that with many of them every call waits behind all the others; with `--rate` they call so many
-times a second together, at random moments. The ratio is that to the bare database whose processes take turns, as ours do.
+One call is T4 (reserve, journal, open span) and T5 (settle, journal, close span), each durable when it returns. Each
+process calls as fast as it can, so that with many of them every call waits behind all the others; with `--rate` they
+call so many times a second together, at random moments. The ratio is that to the bare database whose processes take
+turns, as ours do.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """How long does it take to see where the money stands, however long the ledger is?
 
 Each size of ledger is spread over thirty days of ten loops: thirty calls a run, by three agents on two models and with
-tools. `loops top` is a real process; its baseline is the same command on an empty ledger. A reading is told in seconds by the
-clock and of this process's own processor time, which a busy machine does not stretch.
+tools. `loops top` is a real process; its baseline is the same command on an empty ledger. A reading is told in seconds
+by the clock and of this process's own processor time, which a busy machine does not stretch.
 """
 
 import argparse

@@ -32,7 +32,7 @@ class Raising:
     why: str
     by: str
     until: int | None = None
-    """Unix milliseconds; from then on the cap is as if it had never been raised by this. None for as long as the window is."""
+    """Unix milliseconds; from then on the cap is as if it had never been raised by this. None: as long as the window."""
 
 
 @dataclass(frozen=True)

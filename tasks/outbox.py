@@ -131,7 +131,8 @@ async def _restart(due: Outgoing) -> None:
 async def _resume(world: World, due: Outgoing) -> bool:
     """Wake the item's flow run if it is suspended; False while it is still on its way to being suspended.
 
-    What is to wake an item from one wait does not wake it from a later one. An item whose cards cannot be believed is not woken: it ends here.
+    What is to wake an item from one wait does not wake it from a later one. An item whose cards cannot be believed is not
+    woken: it ends here.
     """
     item = await world.store.item(str(due.payload["item"]))
     if item is None or item.flow_run is None or item.status in ("done", "stopped"):

@@ -13,9 +13,10 @@ from tasks.world import now_ms
 
 @dataclass
 class Patience:
-    """All that was met so far. `left_ms` is how long the item may still wait; None for a heartbeat, which waits for nobody."""
+    """All that was met so far."""
 
     left_ms: int | None
+    """How long the item may still wait; None for a heartbeat, which waits for nobody."""
     met: list[Awaited] = field(default_factory=list[Awaited])
 
     def refused(self, refusal: Refused) -> Waiting | Stop:

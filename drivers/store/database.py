@@ -1,8 +1,8 @@
 """How do many tasks and threads of a process share one database?
 
-Writes: one at a time (`turns`), which does whatever is queued in one transaction and commits once (group commit). Work that raises
-is left out and the rest done again, since a savepoint for each would cost all the others a copy of every page they
-touch. Reads: one thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite,
+Writes: one transaction at a time (`turns`), of whatever is asked for by then, with one commit (group commit). Work that
+raises is left out and the rest done again, since a savepoint for each would cost all the others a copy of every page
+they touch. Reads: one thread, a snapshot each. How processes take turns is the connection's: `connection` for SQLite,
 `postgres`.
 """
 

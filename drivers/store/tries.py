@@ -78,9 +78,10 @@ def close_try(sql: Sql, row: Row, end: End) -> None:
     if sql.run("UPDATE counters SET value = value + 1 WHERE name = 'settled'") != 1:
         raise StoreError("the counter 'settled' is gone from the store. Restore it from a backup.")
     sql.run(
-        "UPDATE ledger SET seq = (SELECT value FROM counters WHERE name = 'settled'), status = :status, ended_at = :now, error = :error,"
-        " attributes = :attributes, usage = :usage, cost = :cost, cost_status = :cost_status,"
-        " list_cost = :list_cost, price = :price, response_model = :model WHERE key = :key AND attempt = :attempt",
+        "UPDATE ledger SET seq = (SELECT value FROM counters WHERE name = 'settled'), status = :status,"
+        " ended_at = :now, error = :error, attributes = :attributes, usage = :usage, cost = :cost,"
+        " cost_status = :cost_status, list_cost = :list_cost, price = :price, response_model = :model"
+        " WHERE key = :key AND attempt = :attempt",
         status=end.status, now=end.now, error=end.error,
         attributes=canonical({**json.loads(row["attributes"]), **end.attributes}),
         usage=canonical(vars(end.usage)), cost=end.cost, cost_status=end.cost_status,
