@@ -16,6 +16,8 @@ INSTALL = (
     "then 'make image'."
 )
 _TIMEOUT_S = 60
+_ITS_INIT = "/sbin/docker-init"
+"""What the engine puts into each box by itself: that it cannot start it says nothing about the box or its image."""
 
 
 class Engine:
@@ -58,8 +60,11 @@ class Engine:
         except NotFound as error:
             raise Rejected(subject, f"is not on this engine: {error.explanation}") from error
         except APIError as error:
-            kind = Rejected if error.status_code in (400, 409) else Unavailable
-            raise kind(subject, f"the engine answered {error.explanation or error}") from error
+            said = str(error.explanation or error)
+            ours = error.status_code in (400, 409) and _ITS_INIT not in said
+            raise (Rejected if ours else Unavailable)(
+                subject, f"the engine answered {said}"
+            ) from error
         except (DockerException, RequestException) as error:
             raise Unavailable(subject, f"the engine did not answer: {error}") from error
 

@@ -23,7 +23,7 @@ ELSEWHERE = ("fail", "end", "advance", "push", "save", "box")
 ALONE = (
     "stop", "learned", "begin-anew", "restart", "give-up", "give-up-run", "hand-out-anew", "forget",
     "calendar", "deal-with", "deliver", "trip", "switch-off", "unpause", "correct", "put-cap", "raise",
-    "restored", "reconcile", "put-rules",
+    "restored", "reconcile", "put-rules", "answer-fan-out",
 )  # fmt: skip
 """Transactions of what goes wrong, and of people and programs outside a flow: killed in test_transactions.py."""
 NOT_HERE = {

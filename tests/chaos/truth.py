@@ -19,7 +19,9 @@ from tests.chaos.town import COUNTED, Town
 _IDS = re.compile(r"\b[irc][0-9a-f]{12}\b")
 _SLOT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+_BUILD = re.compile(r"\brun_id: \d+\b")
 _TOOK = re.compile(r"\b\d+\.\d+ ?s\b")
+_DIFFER = ((_COMMIT, "commit"), (_SLOT, "slot"), (_BUILD, "build"), (_TOOK, "soon"))
 ASIDES = ("waited", "probe-")
 """Lanes of what is noted and asked when an item waits: they tell of the way to an end, not of the end."""
 TICK_S = 0.1
@@ -169,7 +171,9 @@ def plain(value: Any) -> str:
     text = value if isinstance(value, str) else canonical(value)
     seen: dict[str, str] = {}
     named = _IDS.sub(lambda m: seen.setdefault(m[0], f"{m[0][0]}{len(seen)}"), text)
-    return _TOOK.sub("soon", _SLOT.sub("slot", _COMMIT.sub("commit", named)))
+    for differs, named_as in _DIFFER:
+        named = differs.sub(named_as, named)
+    return named
 
 
 def _reads(tool: str) -> bool:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError
+from requests import Response
 
 from drivers.blobs import DirectoryBlobs
 from drivers.sandbox.box import CellBox
 from drivers.sandbox.docker import DEFAULT_SOCKET, DockerSandbox
 from drivers.sandbox.engine import Engine
-from governance.errors import Unavailable
+from governance.errors import DriverError, Rejected, Unavailable
 from governance.ports import BoxSpec
 from tests.drivers.sandbox.conftest import IMAGE
 
@@ -88,6 +90,23 @@ async def test_a_box_whose_container_somebody_removed_is_unavailable_another_can
     engine.client.api.remove_container(docker_box.cell.name, force=True)
     with pytest.raises(Unavailable, match="is not on this engine"):
         await docker_box.run("true", timeout_s=5)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('exec: "/sbin/docker-init": stat /sbin/docker-init: permission denied', Unavailable),
+        ('exec: "/bin/sleep": stat /bin/sleep: no such file or directory', Rejected),
+    ],
+)
+def test_an_engine_that_cannot_start_its_own_init_is_tried_again_and_an_image_without_programs_is_not(
+    engine: Engine, said: str, kind: type[DriverError]
+) -> None:
+    answer = Response()
+    answer.status_code = 400
+    with pytest.raises(kind, match="the engine answered"), engine.speaking("image 'base'"):
+        raise APIError("400", response=answer, explanation=f"OCI runtime create failed: {said}")
     engine.close()
 
 
