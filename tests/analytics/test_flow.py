@@ -71,10 +71,10 @@ def test_the_flow_exports_and_publishes_from_the_store_in_the_block(
     lines = json.loads(shown["loops-cost"])
     assert [line["loop"] for line in lines] == ["night-fix", "ticket-triage", "total"]
     assert lines[-1] == {
-        "loop": "total", "cost USD": str(exact), "model calls": "11", "unpriced": "1", "unknown": "1",
-        "accepted": "1", "USD per accepted": "0.297257",
+        "loop": "total", "cost USD": str(exact), "model calls": "11", "unpriced": "1", "undeclared": "0",
+        "unknown": "1", "accepted": "1", "USD per accepted": "0.297257",
     }  # fmt: skip
     page = shown["loops-cost-report"]
     assert page.startswith("## Cost by loop, computed, not reconciled\n")
-    assert "| `ticket-triage` | `0.004542` | `2` | `1` | `0` | `0` | `none` |" in page
+    assert "| `ticket-triage` | `0.004542` | `2` | `1` | `0` | `0` | `0` | `none` |" in page
     assert "1 call whose outcome nobody knows: at most 0.25 USD more." in page
