@@ -42,15 +42,11 @@ def unfit_rules(
     """Every rule that contradicts another, would never take effect, or counts USD where there is no price."""
     yield from _twice(rules, "budgets", "callers, unit and time")
     for n, rule in enumerate(rules):
-        at: Path = ("budgets", n)
-        unknown = tuple(_unknown(rule, loops, organisation))
-        yield from (((*at, field), said) for field, said in unknown)
-        if not unknown and not any(limits(rule, loop, organisation) for loop in loops):
-            yield at, "limits no agent of any loop, so it would never take effect"
-        if rule.unit == "usd":
-            yield from (
-                ((*at, "usd"), said) for said in _unpriced(rule, loops, organisation, priced)
-            )
+        any_of = any(limits(rule, loop, organisation) for loop in loops)
+        idle = None if any_of else "limits no agent of any loop"
+        unpriced = _unpriced(rule, loops, organisation, priced)
+        unknown = _unknown(rule, loops, organisation)
+        yield from _of_one(("budgets", n), rule, unknown, idle, unpriced)
 
 
 def unfit_fan_outs(
@@ -60,23 +56,33 @@ def unfit_fan_outs(
     """The same of the rules about fan-outs."""
     yield from _twice(rules, "fan_outs", "loops and unit")
     for n, rule in enumerate(rules):
-        at: Path = ("fan_outs", n)
-        unknown = tuple(_unknown(rule, loops, organisation))
-        yield from (((*at, field), said) for field, said in unknown)
         about = [loop for loop in loops if fans_out(rule, loop)]
-        if not unknown and not about:
-            yield at, "is about no loop, so it would never take effect"
-        if rule.unit == "usd":
-            models = {
-                d.name for loop in about for d in drawings(loop, organisation) if d.kind == "model"
-            }
-            said = _without_price(models, organisation, priced)
-            yield from (((*at, "usd"), f"{one}, or count items") for one in said)
+        models = {
+            d.name for loop in about for d in drawings(loop, organisation) if d.kind == "model"
+        }
+        said = _without_price(models, organisation, priced)
+        idle = None if about else "is about no loop"
+        unpriced = (f"{one}, or count items" for one in said)
+        unknown = _unknown(rule, loops, organisation)
+        yield from _of_one(("fan_outs", n), rule, unknown, idle, unpriced)
 
 
 def fans_out(rule: FanOutRule, loop: Loop) -> bool:
     """Must what the loop hands out stay within the rule?"""
     return covers(rule, loop=loop.name, owner=loop.owner, team=loop.team)
+
+
+def _of_one(
+    at: Path, rule: BudgetRule | FanOutRule, unknown: Iterable[tuple[str, str]], idle: str | None,
+    unpriced: Iterable[str],
+) -> Iterator[tuple[Path, str]]:  # fmt: skip
+    """What is wrong with one rule. `idle` says why nobody meets it: no news where a name in it is wrong."""
+    misnamed = tuple(unknown)
+    yield from (((*at, field), said) for field, said in misnamed)
+    if idle and not misnamed:
+        yield at, f"{idle}, so it would never take effect"
+    if rule.unit == "usd":
+        yield from (((*at, "usd"), said) for said in unpriced)
 
 
 def _twice(

@@ -164,11 +164,6 @@ class Refused:
     wait: Wait | None = None
     """What has no room now and surely will have some: no stop was written, and asking again may be let in."""
 
-    @property
-    def held(self) -> bool:
-        """Whether it may be let in later."""
-        return self.wait is not None
-
 
 @dataclass(frozen=True)
 class InDoubt:

@@ -19,9 +19,8 @@ class Spending(Protocol):
         ...
 
     async def put_rules(
-        self, wanted: tuple[BudgetRule, ...], fan_outs: tuple[FanOutRule, ...] = (), *, by: str,
-        now: int,
-    ) -> None:  # fmt: skip
+        self, wanted: tuple[BudgetRule, ...], fan_outs: tuple[FanOutRule, ...], *, by: str, now: int
+    ) -> None:
         """Put exactly these rules in force, audited; a changed cap holds for windows that have begun, too."""
         ...
 

@@ -162,28 +162,6 @@ def rules(sql: Sql) -> tuple[FanOutRuleInForce, ...]:
     )
 
 
-def put_rules(sql: Sql, wanted: Sequence[FanOutRule], *, by: str, now: int) -> None:
-    """Put exactly these in force, audited. They hold for what is found from now on."""
-    before = {row["rule"]: row["body"] for row in sql.all("SELECT * FROM fan_out_rules")}
-    after = {
-        r.name: canonical(r.model_dump(mode="json", exclude_defaults=True))
-        for r in sorted(wanted, key=lambda r: r.name)
-    }
-    for name in sorted(before.keys() - after.keys()):
-        sql.run("DELETE FROM fan_out_rules WHERE rule = :rule", rule=name)
-        note(sql, who=by, what="fan-out rule gone", subject=name, detail=before[name], now=now)
-    for name, body in after.items():
-        was = before.get(name)
-        if body != was:
-            sql.run(
-                "INSERT INTO fan_out_rules (rule, body, since, said_by) VALUES (:rule, :body, :now, :by)"
-                " ON CONFLICT (rule) DO UPDATE SET body = :body, since = :now, said_by = :by",
-                rule=name, body=body, now=now, by=by,
-            )  # fmt: skip
-            detail = body if was is None else f"{was} to {body}"
-            note(sql, who=by, what="fan-out rule in force", subject=name, detail=detail, now=now)
-
-
 def _in_force(sql: Sql) -> tuple[FanOutRule, ...]:
     return tuple(found.rule for found in rules(sql))
 

@@ -199,7 +199,7 @@ class _Port:
 async def tell(store: SqlStore) -> Everything:
     """All of it."""
     told = Everything(store)
-    await store.put_rules(RULES, by="noor", now=at(9))
+    await store.put_rules(RULES, (), by="noor", now=at(9))
     await _platform(told)
     await _support(told)
     await _lab(told)

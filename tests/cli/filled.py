@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,14 @@ class Filled:
         )
 
 
-def filled(home: Path) -> Filled:
-    """Fill a new store in `home`."""
+def filled(home: Path, fill: Callable[[Filled], Coroutine[Any, Any, None]] | None = None) -> Filled:
+    """A new store in `home`, filled with a morning, or by `fill`."""
     told = Filled(home, store_in(home))
-    asyncio.run(_fill(told))
+    asyncio.run((fill or _morning)(told))
     return told
 
 
-async def _fill(told: Filled) -> None:
+async def _morning(told: Filled) -> None:
     store = told.store
     await store.open_run(
         RUN, loop=LOOP, slot="2026-06-02T06:00:00Z", flow_run="flow-heartbeat", definition="sha256:d",

@@ -17,8 +17,8 @@ from governance.effects import Refused, Stop
 from governance.parts import PICO
 from governance.pinned import Pinned
 from governance.records import Budget
-from tests.cli.filled import Filled
-from tests.drivers.store.story import LOOP, RUN, Story, finding, settled, store_in
+from tests.cli.filled import Filled, filled
+from tests.drivers.store.story import LOOP, RUN, Story, finding, settled
 
 NOW = time.time_ns() // 1_000_000
 CAP = f"run:{RUN}:usd"
@@ -28,8 +28,7 @@ WHY = ("--why", "it is nearly there", "--as", "noor")
 @pytest.fixture
 def capped(tmp_path: Path) -> Iterator[Filled]:
     """A store whose one item was stopped by its run's cap of 10 USD, with 9 spent."""
-    told = Filled(tmp_path, store_in(tmp_path))
-    asyncio.run(_fill(told))
+    told = filled(tmp_path, _fill)
     yield told
     told.store.disconnect()
 

@@ -19,8 +19,8 @@ from cli.spent import Spent
 from governance.budgets import FanOutRule
 from governance.fanout import Ceiling
 from governance.parts import PICO
-from tests.cli.filled import ROOT, Filled, invoke
-from tests.drivers.store.story import LOOP, RUN, Story, finding, store_in
+from tests.cli.filled import ROOT, Filled, filled, invoke
+from tests.drivers.store.story import LOOP, RUN, Story, finding
 
 NOW = time.time_ns() // 1_000_000
 WHY = ("--why", "release night", "--as", "noor", "--yes")
@@ -30,8 +30,7 @@ SPOOFED = "fix total\x1b[2J\u202e"
 @pytest.fixture
 def kept_back(tmp_path: Path) -> Iterator[Filled]:
     """A store with a fan-out of two for at most 20 USD, where a rule allows 5, and one that went."""
-    told = Filled(tmp_path, store_in(tmp_path))
-    asyncio.run(_fill(told))
+    told = filled(tmp_path, _fill)
     yield told
     told.store.disconnect()
 

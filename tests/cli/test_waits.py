@@ -9,8 +9,8 @@ import pytest
 from governance.charges import Charge
 from governance.records import Budget
 from governance.waits import Wait
-from tests.cli.filled import NOW, Filled
-from tests.drivers.store.story import RUN, Story, settled, store_in
+from tests.cli.filled import NOW, Filled, filled
+from tests.drivers.store.story import RUN, Story, settled
 
 DAY = "rule:money/all:calls"
 OPENS = 1_780_351_200_000
@@ -20,8 +20,7 @@ SAID = f"waits for budget {DAY} until 2026-06-02 00:00 Europe/Berlin (for "
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Filled]:
     """A store whose one item waits for midnight."""
-    told = Filled(tmp_path, store_in(tmp_path))
-    asyncio.run(_fill(told))
+    told = filled(tmp_path, _fill)
     yield told
     told.store.disconnect()
 

@@ -270,6 +270,14 @@ class Bench(DemoWorld):
             (r for r in rows if kind in (None, r.kind)), key=lambda r: (r.started_at, r.attempt)
         )
 
+    async def paid_once(self, item: ItemRow, since: Json) -> list[LedgerRow]:
+        """The item's model calls: each was made once, and the provider has charged for exactly them since that bill."""
+        rows, after = await self.ledger(item, "model"), self.bill()
+        assert [(r.status, r.attempt) for r in rows] == [("done", 1)] * len(rows)
+        assert after["calls"] - since["calls"] == len(rows)
+        assert after["cost_pico_usd"] - since["cost_pico_usd"] == sum(r.cost or 0 for r in rows)
+        return rows
+
     def no_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A model call's five tries in a row instead of within eighty seconds."""
         monkeypatch.setattr("tasks.model._call_model.retry_delay_seconds", [0, 0, 0, 0])

@@ -72,11 +72,7 @@ async def test_an_item_that_was_capped_goes_on_at_its_next_step_and_nothing_is_p
     assert (state.name, item.status) == ("Done", "done")
     assert item.outcome is not None
     assert item.outcome["claims"] == "I read it 8 times."
-    rows = await bench.ledger(item, "model")
-    assert [(r.status, r.attempt) for r in rows] == [("done", 1)] * 9
-    after = bench.bill()
-    assert after["calls"] - charged["calls"] == 9
-    assert after["cost_pico_usd"] - charged["cost_pico_usd"] == sum(r.cost or 0 for r in rows)
+    assert len(await bench.paid_once(item, charged)) == 9
     assert len(bench.calls("get_ticket")) - reads == 8
     assert told(bench, item, "A person has raised a limit") == [0] * 4 + [1] * 5
     assert told(bench, item, "of this item's 4 steps are left") == [0, 0] + [1] * 7

@@ -38,7 +38,7 @@ async def test_items_that_wait_for_room_hold_no_process_no_place_and_no_money_an
     world = worlds(registry=registry, limit=MANY)
     file_tickets(world, MANY)
     with told(world, "answering") as story:
-        await story.store.put_rules((RATE,), by="claimed: noor", now=1)
+        await story.store.put_rules((RATE,), (), by="claimed: noor", now=1)
         found = await story.fire(300)
         assert len(found) == MANY
 

@@ -160,7 +160,7 @@ async def test_a_saturday_against_a_days_budget_is_a_capped_run_and_one_alert_wi
     fitting = BudgetRule(
         name="fix-day", loop=FIX, usd=usd(limit).quantize(Decimal("0.000001")), per="day", share=()
     )
-    await bench.store.put_rules((fitting,), by="claimed: noor", now=1)
+    await bench.store.put_rules((fitting,), (), by="claimed: noor", now=1)
     for slot in slots[1:]:
         await fire(slot)
 

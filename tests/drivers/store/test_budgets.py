@@ -13,7 +13,7 @@ async def test_a_budget_without_room_refuses_and_stops_the_item(story: Story) ->
     await story.store.done(story.place(0), first.attempt, settled(usd(90)))
     refused = await story.store.intend(story.intent(1, usd(11)))
     assert isinstance(refused, Refused)
-    assert not refused.held
+    assert refused.wait is None
     assert refused.stop == Stop(
         "cost",
         "budget 'run:r1:usd' would reach 0.000000000101 of 0.0000000001 usd (0.00000000009 spent, 0 held, "
@@ -33,7 +33,7 @@ async def test_where_only_holds_stand_in_the_way_the_item_is_not_stopped(story: 
     first = await story.admit(0, usd(90))
     refused = await story.store.intend(story.intent(1, usd(11)))
     assert isinstance(refused, Refused)
-    assert refused.held
+    assert refused.wait is not None
     assert refused.stop.detail.endswith("Calls under way hold the rest.")
     item = await story.store.item(story.item)
     assert item is not None
@@ -49,7 +49,7 @@ async def test_what_is_unknown_counts_like_spent(story: Story) -> None:
     )
     refused = await story.store.intend(story.intent(1, usd(11)))
     assert isinstance(refused, Refused)
-    assert not refused.held
+    assert refused.wait is None
 
 
 async def test_one_budget_without_room_leaves_nothing_held_in_the_others(story: Story) -> None:

@@ -175,7 +175,7 @@ async def test_a_store_of_before_has_its_past_metered_when_it_is_opened(tmp_path
 async def test_of_a_rule_the_windows_of_now_are_shown_and_what_rolls_is_added_up(
     story: Story,
 ) -> None:
-    await story.store.put_rules(RULES, by="noor", now=1)
+    await story.store.put_rules(RULES, (), by="noor", now=1)
     model: dict[str, Any] = {"kind": "model", "name": "claude", "attributes": MODEL}
     first: dict[str, Budget] = {}
     for step, now in enumerate((1000, 30_000, 70_000, DAY_MS + 1000, DAY_MS + 20_000)):

@@ -24,7 +24,7 @@ PARTIAL = ("ledger_open", "runs_open", "items_waits")
 @pytest.mark.parametrize("home", ["sqlite"], indirect=True)
 async def test_no_part_of_a_reading_goes_over_a_whole_table(story: Story, tmp_path: Path) -> None:
     """Asked of the planner, statement by statement."""
-    await story.store.put_rules(RULES, by="noor", now=1)
+    await story.store.put_rules(RULES, (), by="noor", now=1)
     seen: list[tuple[str, dict[str, Any]]] = []
     with sqlite3.connect(tmp_path / "store.db", isolation_level=None) as db:
 

@@ -88,7 +88,7 @@ async def test_a_refusal_because_of_holds_is_not_told_of(story: Story) -> None:
     await story.admit(0, of_rule(90))
     refused = await story.store.intend(story.intent(1, of_rule(60)))
     assert isinstance(refused, Refused)
-    assert refused.held
+    assert refused.wait is not None
     assert await told_of(story) == []
 
 
@@ -117,7 +117,7 @@ async def test_a_rule_says_at_which_shares_and_zones_its_own_window(story: Story
         name="loop-day", usd=Decimal(1), per="day", timezone="Asia/Tokyo", each=("loop",),
         share=(Decimal("0.3"), Decimal("0.9")),
     )  # fmt: skip
-    await story.store.put_rules((rule,), by="noor", now=1)
+    await story.store.put_rules((rule,), (), by="noor", now=1)
     tokyo_morning = 20 * 3_600_000
     for step, cost in enumerate((PICO // 4, PICO // 4, PICO // 4, PICO // 5)):
         await call(story, step, tokyo_morning + step, cost)
@@ -132,7 +132,7 @@ async def test_what_rolls_for_days_is_told_of_by_all_that_counts_and_what_rolls_
 ) -> None:
     slow = BudgetRule(name="week", usd=Decimal(1), per="7d", share=(Decimal("0.5"),))
     quick = BudgetRule(name="minute", calls=2, per="60s")
-    await story.store.put_rules((slow, quick), by="noor", now=1)
+    await story.store.put_rules((slow, quick), (), by="noor", now=1)
     day = 86_400_000
     for step in range(4):
         await call(story, step, step * day + 1, PICO // 5)

@@ -22,7 +22,7 @@ NOON = DAY_MS + DAY_MS // 2
 
 async def in_force(story: Story, *told: dict[str, Any]) -> None:
     rules = tuple(BudgetRule.model_validate({"per": "day", **one}) for one in told)
-    await story.store.put_rules(rules, by="claimed: noor", now=1)
+    await story.store.put_rules(rules, (), by="claimed: noor", now=1)
 
 
 def call(story: Story, step: int, now: int, most: Amounts = ONE, **more: Any) -> Intent:
@@ -269,7 +269,7 @@ async def test_all_that_an_item_waited_counts_and_at_its_end_it_is_woken_to_hear
     await paid(there, 0, opens)
     got = await refused(story, 1, opens, asks_last=True, wait_limit_ms=limit)
     assert got.wait is None, "15 minutes were waited, and as long once more is too long"
-    await story.store.put_rules((), by="noor", now=opens)
+    await story.store.put_rules((), (), by="noor", now=opens)
     again = await other(story, "test_c", now=opens)
     held = Wait("run:r1:usd", RUN, 101, None, held=True)
     await story.store.posted(
