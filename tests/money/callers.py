@@ -87,7 +87,7 @@ class Crew:
                 return "served"
             assert isinstance(came, Refused), came
             assert came.stop.reason == "cost", came
-            return "early" if came.held or await self._has_room(call) else "refused"
+            return "early" if came.wait is not None or await self._has_room(call) else "refused"
         return "given up"
 
     async def _has_room(self, call: Call) -> bool:

@@ -16,17 +16,18 @@ async def test_neither_ours_nor_the_far_sides_account_passes_the_limit_and_few_a
     on: Stage,
 ) -> None:
     told: list[Seen] = []
-    for seed in range(ROUNDS):
-        seen = await on.tell(seed)
+    # The last one kills nobody: where a killed process alone held all the money a round may serve nobody.
+    for seed in range(ROUNDS + 1):
+        kill = seed < ROUNDS
+        seen = await on.tell(seed, kill=kill)
         assert wrong(seen) == [], f"round {seed}"
         assert seen.looks > 10, "the limit was watched all the while"
-        assert seen.killed == 1
+        assert seen.killed == kill
         told.append(seen)
-    # A single round may serve nobody: a process that is killed while it alone holds all the money leaves it unknown.
     served = sum(seen.counted["served"] for seen in told)
-    assert CALLS * ROUNDS / 40 < served < CALLS * ROUNDS / 2
+    assert CALLS * len(told) / 40 < served < CALLS * len(told) / 2
     errors = {row.error for seen in told for row in seen.rows}
-    assert {None, "abandoned"} < errors, "answers, a kill, and what the far side did wrong"
+    assert errors >= {None, "abandoned", "unavailable"}
 
 
 async def test_every_call_states_five_to_twenty_times_what_it_is_billed(on: Stage) -> None:
