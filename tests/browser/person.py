@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from demo.world import DemoWorld
 from governance.approvals import MORE
@@ -13,6 +14,7 @@ PATIENCE_MS = 240_000
 """Until a red build is mended and waits, on a busy machine."""
 
 TRIES = 6
+A_CLICK_MS = 10_000
 WIDTH, HEIGHT = 1400, 900
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
@@ -39,8 +41,7 @@ class Person:
         row = self.page.get_by_role("row").filter(has_text=loop).filter(has_text="heartbeat")
         await expect(row).to_contain_text("Ready")
         await self.shot("deployments")
-        await row.get_by_role("button", name="Open menu").click()
-        await self.page.get_by_role("menuitem", name="Quick Run").click()
+        await self._choose(row.get_by_role("button", name="Open menu"), "Quick Run")
         await self._press("Run", "Flow run created")
 
     async def open_waiting_run(self, loop: str) -> None:
@@ -53,8 +54,7 @@ class Person:
 
     async def open_card(self) -> None:
         """The run's menu, Resume: the form with the card above its fields."""
-        await self.page.get_by_role("button", name="Open menu").first.click()
-        await self.page.get_by_role("menuitem", name="Resume").click()
+        await self._choose(self.page.get_by_role("button", name="Open menu").first, "Resume")
         await expect(self.dialog).to_contain_text("Exactly these arguments will be sent")
         await self.dialog.get_by_role("heading", level=3).first.evaluate("h => h.scrollIntoView()")
 
@@ -69,6 +69,18 @@ class Person:
     async def submit(self, told: str = "Flow run resumed") -> None:
         """The dialog's own Resume; what the person is told then."""
         await self._press("Resume", told)
+
+    async def _choose(self, menu: Locator, item: str) -> None:
+        """Open it and click, again where it went: a list that is fetched anew closes the menu of a row."""
+        for left in reversed(range(TRIES)):
+            try:
+                await menu.click()
+                await self.page.get_by_role("menuitem", name=item).click(timeout=A_CLICK_MS)
+                return
+            except PlaywrightTimeout:
+                if not left:
+                    raise
+                await self.page.keyboard.press("Escape")
 
     async def _press(self, button: str, told: str) -> None:
         """Press it until the UI says so: Prefect on a busy SQLite answers 503, says it failed, and did nothing."""

@@ -286,7 +286,7 @@ DEEDS: dict[str, Deed] = {
     "correct": Deed(after(*WORKING), plain("correct", LOOP, "# no", seen=1, by="noor", now=7000)),
     "put-cap": Deed(after(opened), plain("put_cap", "run:r1:usd", RUN, 500, by="noor", now=7000)),
     "raise": Deed(after(*WORKING, capped), at(raised)),
-    "put-rules": Deed(after(opened), plain("put_rules", (A_DAY,), by="noor", now=7000)),
+    "put-rules": Deed(after(opened), plain("put_rules", (A_DAY,), (), by="noor", now=7000)),
     "answer-fan-out": Deed(
         after(opened, cheap_only, found),
         plain("answer_fan_out", Answering(RUN, "allow", "noor", "seen"), now=7000),
