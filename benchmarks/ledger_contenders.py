@@ -60,7 +60,10 @@ class Calls:
         self.settle.append(settle)
 
     def go_on(self) -> bool:
-        """Whether there is time for one more; once warm it waits here for the other processes."""
+        """Whether there is time for one more; it waits here for the other processes, once warm and at the end.
+
+        So that no call is held up by a process that ends.
+        """
         if len(self.reserve) == WARM:
             self._ready.wait()
             self._due = time.monotonic()
@@ -71,6 +74,7 @@ class Calls:
         if len(self.reserve) <= WARM or time.monotonic() < self._until:
             return True
         self.cpu_s += time.process_time()
+        self._ready.wait()
         return False
 
     def timed(self) -> "Timed":

@@ -1,9 +1,9 @@
 """How is a SQLite file written and read by many processes?
 
-Writes: a kernel `flock` is held from before BEGIN to after COMMIT. SQLite's own busy handler sleeps and starves
-(single waits of 0.6 to 4 s were measured with four writers). The lock also keeps the checkpoint inside COMMIT and
-CLOSE away from other writers: SQLite before 3.51.3 can corrupt a file when the two meet (the WAL-reset bug). Reads: a
-read-only connection, a WAL snapshot each.
+Writes: a kernel `flock` is held from before BEGIN to after COMMIT, and whoever gives it back lets the next one in.
+SQLite's own busy handler sleeps and starves (single waits of 0.6 to 4 s were measured with four writers). The lock also
+keeps the checkpoint inside COMMIT and CLOSE away from other writers: SQLite before 3.51.3 can corrupt a file when the
+two meet (the WAL-reset bug). Reads: a read-only connection, a WAL snapshot each.
 """
 
 import fcntl
@@ -68,15 +68,28 @@ class SqliteSql:
 
 
 class FileLock:
-    """A lock between processes, given back by the kernel when its holder dies. The file stays for ever."""
+    """A lock between processes, given back by the kernel when its holder dies. Its two files stay for ever.
+
+    Whoever waits for it stands in the gate meanwhile, so that nobody who comes later goes before: the one that has just
+    given it back is awake, and would take it again and again.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """`path` names the file that is locked; the gate is beside it."""
+        self._file, self._gate = (
+            os.open(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            for each in (path, path.with_name(path.name + ".gate"))
+        )
 
     def take(self, *, wait: bool) -> None:
-        """Raises `Taken` where another process has it and it is not to wait."""
+        """Raises `Taken` where another process has it, or waits for it, and it is not to wait."""
+        how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._gate, how)
+            try:
+                fcntl.flock(self._file, how)
+            finally:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
         except BlockingIOError:
             raise Taken from None
 
@@ -91,8 +104,9 @@ class FileLock:
         self.give()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the files back."""
         os.close(self._file)
+        os.close(self._gate)
 
 
 class _SqliteConnection(SqliteSql):

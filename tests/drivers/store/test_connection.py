@@ -1,15 +1,18 @@
 """Is one SQLite file safe beside programs that are not ours, and on a disk?"""
 
+import fcntl
 import sqlite3
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from drivers.store.connection import sqlite_database
-from drivers.store.database import BATCH, Database
+from drivers.store.connection import FileLock, sqlite_database
+from drivers.store.database import BATCH, Database, Taken
 from drivers.store.sql import Sql
 from governance.errors import StoreError
 from tests.drivers.store.opened import Gate, all_rows, put, table
@@ -39,13 +42,50 @@ def test_what_waits_shares_one_commit(database: Database, tmp_path: Path) -> Non
 def test_the_last_to_close_leaves_one_file(database: Database, tmp_path: Path) -> None:
     database.write(put(1)).result(5)
     database.close()
-    assert {p.name for p in tmp_path.iterdir()} == {"d.db", "d.db.lock"}
+    assert {p.name for p in tmp_path.iterdir()} == {"d.db", "d.db.lock", "d.db.lock.gate"}
 
 
 def test_only_the_owner_may_read_the_files(database: Database, tmp_path: Path) -> None:
     database.write(put(1)).result(5)
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(("d.db", "d.db-wal", "d.db-shm", "d.db.lock"), 0o600)
+    names = ("d.db", "d.db-wal", "d.db-shm", "d.db.lock", "d.db.lock.gate")
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+def test_whoever_gives_the_lock_back_lets_the_one_that_waits_go_first(tmp_path: Path) -> None:
+    ours, theirs, third = (FileLock(tmp_path / "d.lock") for _ in range(3))
+    had: list[str] = []
+
+    def wait() -> None:
+        with theirs:
+            had.append("theirs")
+
+    for _ in range(50):
+        ours.take(wait=True)
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        until_waited_for(tmp_path / "d.lock.gate")
+        with pytest.raises(Taken):
+            third.take(wait=False)
+        ours.give()
+        with ours:
+            had.append("ours")
+        waiting.join(5)
+    assert had == ["theirs", "ours"] * 50
+    for lock in (ours, theirs, third):
+        lock.close()
+
+
+def until_waited_for(gate: Path) -> None:
+    """Somebody stands in it."""
+    with gate.open() as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            fcntl.flock(file, fcntl.LOCK_UN)
+            time.sleep(0.001)
 
 
 def test_every_commit_reaches_the_disk(database: Database) -> None:
