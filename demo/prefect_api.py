@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-BACKOFF_S = (0.2, 0.5, 1, 2, 4)
+BACKOFF_S = (0.2, 0.5, 1, 2, 4, 8)
 
 
 class PrefectApi:
@@ -79,7 +79,7 @@ class PrefectApi:
 
     def delete(self, flow_run: str) -> None:
         """Press Delete."""
-        self._client.delete(f"/flow_runs/{flow_run}").raise_for_status()
+        self._send("DELETE", f"/flow_runs/{flow_run}", None)
 
     def force(self, flow_run: str, state: str) -> None:
         """Change the state by hand, as `Change state` does."""
@@ -94,15 +94,11 @@ class PrefectApi:
     def forget_form(self, flow_run: str) -> None:
         """Lose the form a suspended run waits under."""
         key = self.flow_run(flow_run)["state"]["state_details"]["run_input_keyset"]["schema"]
-        self._client.delete(f"/flow_runs/{flow_run}/input/{key}").raise_for_status()
+        self._send("DELETE", f"/flow_runs/{flow_run}/input/{key}", None)
 
     def states(self, flow_run: str) -> list[dict[str, Any]]:
         """Every state the flow run was in, oldest first."""
-        found: list[dict[str, Any]] = (
-            self._client.get("/flow_run_states/", params={"flow_run_id": flow_run})
-            .raise_for_status()
-            .json()
-        )
+        found: list[dict[str, Any]] = self._get(f"/flow_run_states/?flow_run_id={flow_run}")
         return sorted(found, key=lambda s: str(s["timestamp"]))
 
     def close(self) -> None:
@@ -116,7 +112,7 @@ class PrefectApi:
         return self._send("POST", path, body)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        """One call; a 503 says that Prefect's SQLite was locked and nothing was done, so it is sent again."""
+        """One call; a 503 says that Prefect's database was busy and nothing was done, so it is sent again."""
         answer = self._client.request(method, path, json=body)
         for delay in BACKOFF_S:
             if answer.status_code != 503:

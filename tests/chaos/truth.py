@@ -19,7 +19,8 @@ from tests.chaos.town import COUNTED, Town
 _IDS = re.compile(r"\b[irc][0-9a-f]{12}\b")
 _SLOT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
-_BUILD = re.compile(r"\brun_id: \d+\b")
+_BUILD = re.compile(r"run_id: \d+\b")
+"""In a text inside of JSON it comes right behind the `n` of a new line."""
 _TOOK = re.compile(r"\b\d+\.\d+ ?s\b")
 _DIFFER = ((_COMMIT, "commit"), (_SLOT, "slot"), (_BUILD, "build"), (_TOOK, "soon"))
 ASIDES = ("waited", "probe-")

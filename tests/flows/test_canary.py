@@ -255,7 +255,7 @@ def _plant(day: Day, decoy: str) -> None:
         asyncio.run(story.store.pin("decoy", "decoy", text, by="decoy", now=1))
     label = ("--label", f"looprail.home={world.home}")
     base = "looprail/python:3.11"
-    named = f"looprail/decoy-{decoy[:8].lower()}"
+    named = f"looprail/decoy-{secrets.token_hex(4)}"
     box = _docker("create", *label, "--env", f"DECOY={text}", base, "true")
     (world.home / "decoy.txt").write_text(text)
     _docker("cp", str(world.home / "decoy.txt"), f"{box}:/decoy.txt")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from governance.records import ItemRow
@@ -89,18 +88,6 @@ async def test_a_run_that_waits_is_deleted(bench: Bench) -> None:
     await ended_as_cancelled(bench, item, "it was deleted")
 
 
-async def lose(bench: Bench, flow_run: str) -> None:
-    """Delete it, also at a server that is busy with its SQLite just now (503)."""
-    for _ in range(100):
-        try:
-            return bench.api.delete(flow_run)
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code != 503:
-                raise
-            await bench.moment()
-    raise AssertionError(f"flow run {flow_run} cannot be deleted")
-
-
 async def test_what_went_with_all_of_prefects_database_is_handed_out_anew_and_told_once(
     bench: Bench,
 ) -> None:
@@ -112,7 +99,7 @@ async def test_what_went_with_all_of_prefects_database_is_handed_out_anew_and_to
     made = bench.calls("comment_ticket")
     open_run = await bench.open_heartbeat(TICKETS)
     for gone in (item.flow_run, open_run.flow_run, *await bench.store.housekeepings()):
-        await lose(bench, str(gone))
+        bench.api.delete(str(gone))
     await bench.keep_house()
 
     again = await bench.item(item)
