@@ -76,10 +76,9 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         """`path` names the file that is locked; the gate is beside it."""
-        self._file, self._gate = (
-            os.open(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            for each in (path, path.with_name(path.name + ".gate"))
-        )
+        how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._file = os.open(path, how, 0o600)
+        self._gate = os.open(path.with_name(path.name + ".gate"), how, 0o600)
 
     def take(self, *, wait: bool) -> None:
         """Raises `Taken` where another process has it, or waits for it, and it is not to wait."""

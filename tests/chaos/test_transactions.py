@@ -14,6 +14,7 @@ import pytest
 from drivers.crash import TRANSACTIONS
 from tests.chaos.deeds import AGAIN_IS_MORE, DEEDS
 from tests.chaos.forks import Forks, has_ended, until_stopped
+from tests.drivers.store.opened import until_waited_for
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +124,21 @@ async def test_one_that_is_killed_inside_a_transaction_lets_those_who_wait_in_at
     rows = rows_of(place)
     assert "open" in rows["ledger"][0], "nothing of it was written"
     assert ("run:r1:usd", "r1", 500, 40, 0, 0, None) in rows["budgets"]
+
+
+async def test_one_that_stands_still_as_the_first_that_waits_holds_the_others_up_until_it_is_gone(
+    forks: Forks, tmp_path: Path
+) -> None:
+    place = await about_to_settle(tmp_path)
+    inside, first = one_inside_and_one_behind(forks, place)
+    until_waited_for(place / "store.db.lock.gate")
+    os.kill(first, signal.SIGSTOP)
+    os.kill(inside, signal.SIGCONT)
+    later = forks.start("put-cap", place)
+    assert not has_ended(later, 0.5)
+    assert "done" in rows_of(place)["ledger"][0], "who was before it has written"
+    os.kill(first, signal.SIGKILL)
+    assert [forks.ended(pid) for pid in (first, later, inside)] == [-signal.SIGKILL, 0, 0]
 
 
 async def test_a_program_that_knows_nothing_of_our_lock_is_waited_for(

@@ -1,6 +1,9 @@
 """A database with one table, and a writer that can be held inside a piece of work."""
 
+import fcntl
 import threading
+import time
+from pathlib import Path
 
 from drivers.store.database import Database
 from drivers.store.sql import Sql
@@ -33,3 +36,15 @@ class Gate:
     def open(self) -> None:
         self._open.set()
         self.job.result(5)
+
+
+def until_waited_for(gate: Path) -> None:
+    """Somebody stands in it."""
+    with gate.open() as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            fcntl.flock(file, fcntl.LOCK_UN)
+            time.sleep(0.001)

@@ -1,10 +1,8 @@
 """Is one SQLite file safe beside programs that are not ours, and on a disk?"""
 
-import fcntl
 import sqlite3
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +13,7 @@ from drivers.store.connection import FileLock, sqlite_database
 from drivers.store.database import BATCH, Database, Taken
 from drivers.store.sql import Sql
 from governance.errors import StoreError
-from tests.drivers.store.opened import Gate, all_rows, put, table
+from tests.drivers.store.opened import Gate, all_rows, put, table, until_waited_for
 
 
 @pytest.fixture
@@ -74,18 +72,6 @@ def test_whoever_gives_the_lock_back_lets_the_one_that_waits_go_first(tmp_path: 
     assert had == ["theirs", "ours"] * 50
     for lock in (ours, theirs, third):
         lock.close()
-
-
-def until_waited_for(gate: Path) -> None:
-    """Somebody stands in it."""
-    with gate.open() as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            fcntl.flock(file, fcntl.LOCK_UN)
-            time.sleep(0.001)
 
 
 def test_every_commit_reaches_the_disk(database: Database) -> None:
